@@ -1,0 +1,99 @@
+//! Committing, and the proof of it.
+//!
+//! The right to commit is an object, not a convention: [`Store::connect`](crate::Store::connect)
+//! makes one [`CommitRight`], the server hands it to the record, and nothing else can commit. The
+//! record uses it only as the last step of appending an entry: that is why every mutation leaves
+//! one.
+
+use chancery_model::{CorrelationId, OrgId};
+use sqlx::{Postgres, Transaction};
+
+use crate::{Scoped, StoreError, Write};
+
+/// The right to commit. There is one in a process; it is not `Clone`.
+#[derive(Debug)]
+pub struct CommitRight(());
+
+impl CommitRight {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+
+    /// Commits a write into which an entry was appended.
+    ///
+    /// # Errors
+    /// When the database refuses or does not answer: the outcome is then unknown to us.
+    pub async fn commit(&self, scoped: Scoped<Write>) -> Result<Committed, StoreError> {
+        scoped.commit().await?;
+        Ok(Committed(()))
+    }
+
+    /// Commits a batch of appended entries of many organizations.
+    ///
+    /// # Errors
+    /// When the database refuses or does not answer: the outcome is then unknown to us.
+    pub async fn commit_batch(&self, batch: Transaction<'_, Postgres>) -> Result<Committed, StoreError> {
+        batch.commit().await?;
+        Ok(Committed(()))
+    }
+
+    /// Vouches for entries found in the store after the outcome of their commit was unknown, or
+    /// that an earlier request with the same idempotency key committed.
+    #[must_use]
+    pub const fn found_committed(&self) -> Committed {
+        Committed(())
+    }
+}
+
+/// Proof that a transaction is durable.
+#[derive(Debug)]
+pub struct Committed(());
+
+impl Committed {
+    /// The receipt of one entry of that transaction.
+    #[must_use]
+    pub const fn receipt(
+        &self,
+        org: OrgId,
+        seq: u64,
+        entry_hash: [u8; 32],
+        correlation: Option<CorrelationId>,
+    ) -> Receipt {
+        Receipt { org, seq, entry_hash, correlation }
+    }
+}
+
+/// Proof that an entry stands in the record. It releases answers and tokens; it is not `Clone`.
+#[derive(Debug)]
+pub struct Receipt {
+    org: OrgId,
+    seq: u64,
+    entry_hash: [u8; 32],
+    correlation: Option<CorrelationId>,
+}
+
+impl Receipt {
+    /// The organization whose record holds the entry.
+    #[must_use]
+    pub const fn org(&self) -> OrgId {
+        self.org
+    }
+
+    /// The entry's sequence number, from 1.
+    #[must_use]
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The chain hash at the entry.
+    #[must_use]
+    pub const fn entry_hash(&self) -> &[u8; 32] {
+        &self.entry_hash
+    }
+
+    /// The story the entry belongs to.
+    #[must_use]
+    pub const fn correlation(&self) -> Option<CorrelationId> {
+        self.correlation
+    }
+}

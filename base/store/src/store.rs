@@ -1,0 +1,141 @@
+//! The pools, one per login.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chancery_crypto::{Custody, Random};
+use chancery_model::{Clock, OrgId};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool, Postgres};
+
+use crate::provision::Logins;
+use crate::{CommitRight, Keyring, Read, Scope, Scoped, StoreError, Write};
+
+/// How many connections each login may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSizes {
+    /// For requests.
+    pub app: u32,
+    /// For the record, beside the committer's own connection.
+    pub appender: u32,
+    /// For schedulers.
+    pub worker: u32,
+}
+
+impl Default for PoolSizes {
+    fn default() -> Self {
+        Self { app: 12, appender: 4, worker: 2 }
+    }
+}
+
+/// The way into the database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    app: PgPool,
+    appender: PgPool,
+    worker: PgPool,
+    committer: PgConnectOptions,
+    keyring: Arc<Keyring>,
+}
+
+impl Store {
+    /// Opens the pools. Gives the one [`CommitRight`] beside the store.
+    ///
+    /// # Errors
+    /// When a login can't connect.
+    pub async fn connect(
+        logins: &Logins,
+        sizes: PoolSizes,
+        custody: Arc<Custody>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<(Self, CommitRight), StoreError> {
+        let app = pool(&logins.app, sizes.app).await?;
+        let appender = pool(&logins.appender, sizes.appender).await?;
+        let worker = pool(&logins.worker, sizes.worker).await?;
+        let keyring = Arc::new(Keyring::new(app.clone(), custody, clock, random));
+        let committer = logins.appender.clone();
+        Ok((Self { app, appender, worker, committer, keyring }, CommitRight::new()))
+    }
+
+    /// A transaction that reads inside an organization.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the scope's knowledge is out of date.
+    pub async fn read(&self, scope: &Scope) -> Result<Scoped<Read>, StoreError> {
+        Scoped::<Read>::open(&self.app, scope).await
+    }
+
+    /// A transaction that changes something inside an organization.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the scope's knowledge is out of date.
+    pub async fn write(&self, scope: &Scope) -> Result<Scoped<Write>, StoreError> {
+        Scoped::<Write>::open(&self.app, scope).await
+    }
+
+    /// A connection outside every organization: row-level security shows it no row of any, so it is
+    /// good only for the functions that find a principal's organization.
+    ///
+    /// # Errors
+    /// When no connection is free in time.
+    pub async fn outside(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        Ok(self.app.acquire().await?)
+    }
+
+    /// The record's own connections, across organizations, on the record's tables only.
+    #[must_use]
+    pub const fn appender(&self) -> &PgPool {
+        &self.appender
+    }
+
+    /// A connection of its own for a committer, outside the pools.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn committer_connection(&self) -> Result<PgConnection, StoreError> {
+        use sqlx::Connection;
+        Ok(PgConnection::connect_with(&self.committer).await?)
+    }
+
+    /// The schedulers' connections: they reach rows only through guarded functions.
+    #[must_use]
+    pub const fn worker(&self) -> &PgPool {
+        &self.worker
+    }
+
+    /// The keys that seal organizations' data.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Every organization's id, for the installation's own work.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn organizations(&self) -> Result<Vec<OrgId>, StoreError> {
+        let ids: Vec<uuid::Uuid> =
+            sqlx::query_scalar("SELECT org_id FROM heads ORDER BY org_id").fetch_all(&self.appender).await?;
+        Ok(ids.into_iter().map(OrgId::from_uuid).collect())
+    }
+
+    /// Closes every connection, waiting for those in use.
+    pub async fn close(&self) {
+        self.app.close().await;
+        self.appender.close().await;
+        self.worker.close().await;
+    }
+}
+
+async fn pool(login: &PgConnectOptions, most: u32) -> Result<PgPool, StoreError> {
+    Ok(PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(Duration::from_secs(5))
+        // A dead connection shows at its first statement; asking before each use would cost every
+        // request a round trip.
+        .test_before_acquire(false)
+        .connect_with(login.clone())
+        .await?)
+}

@@ -1,0 +1,116 @@
+//! The stable codes of failures. Clients decide by them; each has a page in `docs/errors/`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chancery_model::UnknownVariant;
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$meta:meta])* $status:literal $variant:ident = $word:literal),+ $(,)?) => {
+        /// What went wrong, as a stable word. A code is never renamed and never changes its status.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code { $($(#[$meta])* #[serde(rename = $word)] $variant),+ }
+
+        impl Code {
+            /// Every code, by status.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word in `error.code`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The HTTP status it comes with.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status),+ }
+            }
+        }
+    };
+}
+
+codes!(
+    /// `Authorization` and `X-Api-Key` carry different keys, or one of them stands twice.
+    400 CredentialsAmbiguous = "credentials_ambiguous",
+    /// The body is not announced as `application/json`.
+    400 ContentTypeUnsupported = "content_type_unsupported",
+    /// The body is not I-JSON, or did not arrive whole.
+    400 BodyInvalid = "body_invalid",
+    /// A field is missing, unknown, or breaks its rule.
+    400 ValidationFailed = "validation_failed",
+    /// A query parameter is unknown or breaks its rule.
+    400 QueryInvalid = "query_invalid",
+    /// The cursor is not one that a list gave out.
+    400 CursorInvalid = "cursor_invalid",
+    /// A request header breaks its rule.
+    400 HeaderInvalid = "header_invalid",
+    /// A policy does not parse or does not fit the action catalogue.
+    400 PolicyInvalid = "policy_invalid",
+    /// No API key came with the request.
+    401 Unauthenticated = "unauthenticated",
+    /// The API key is not valid (any more).
+    401 ApiKeyInvalid = "api_key_invalid",
+    /// The key, its holder or its creator lacks the scope that the route needs.
+    403 InsufficientScope = "insufficient_scope",
+    /// More rights were to be given than the giver has.
+    403 RightsExceeded = "rights_exceeded",
+    /// The decision is deny; `data` holds the reasons.
+    403 IntentDenied = "intent_denied",
+    /// The organization is halted: nothing acts in it.
+    403 OrganizationHalted = "organization_halted",
+    /// The token is not one of ours, or not for this audience or this action.
+    403 TokenInvalid = "token_invalid",
+    /// The token's few minutes are over.
+    403 TokenExpired = "token_expired",
+    /// The token was redeemed before.
+    403 TokenReplayed = "token_replayed",
+    /// The token, its key or its organization's tokens were revoked.
+    403 TokenRevoked = "token_revoked",
+    /// There is no such thing in the caller's organization, or no such route.
+    404 NotFound = "not_found",
+    /// The route does not take this method.
+    405 MethodNotAllowed = "method_not_allowed",
+    /// The body did not arrive in time.
+    408 RequestTimeout = "request_timeout",
+    /// A unique value is taken.
+    409 AlreadyExists = "already_exists",
+    /// The object's state does not allow it.
+    409 StateConflict = "state_conflict",
+    /// The organization would be left without an administrator.
+    409 LastAdmin = "last_admin",
+    /// The idempotency key was used for another request.
+    409 IdempotencyConflict = "idempotency_conflict",
+    /// The data was erased by destroying its key.
+    410 Erased = "erased",
+    /// The body is larger than the limit.
+    413 BodyTooLarge = "body_too_large",
+    /// The key or the organization sends too many requests.
+    429 RateLimited = "rate_limited",
+    /// A defect of the server.
+    500 Internal = "internal",
+    /// The organization changed faster than the request could be carried out.
+    503 OrganizationBusy = "organization_busy",
+    /// The record can't be written, so nothing was done.
+    503 RecordUnavailable = "record_unavailable",
+    /// The store does not answer.
+    503 StoreUnavailable = "store_unavailable",
+    /// The request took longer than the limit; its outcome has to be looked up.
+    503 TimedOut = "timed_out",
+    /// The server is not ready for requests.
+    503 NotReady = "not_ready",
+);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Code {
+    type Err = UnknownVariant;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text).ok_or(UnknownVariant { kind: "error code" })
+    }
+}

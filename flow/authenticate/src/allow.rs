@@ -1,0 +1,87 @@
+//! Allow: the permission is a type in the signature of whatever needs it.
+
+use std::marker::PhantomData;
+
+use chancery_model::Permission;
+
+use crate::Entered;
+
+/// A permission as a type.
+pub trait Allow: Send + Sync + 'static {
+    /// The permission.
+    const PERMISSION: Permission;
+}
+
+/// The caller lacks a permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the key lacks the scope `{needed}`, or its holder's or creator's role does")]
+pub struct Forbidden {
+    /// What is missing.
+    pub needed: Permission,
+}
+
+/// A caller inside its organization who holds the permission `P`.
+#[derive(Debug)]
+pub struct Allowed<P> {
+    entered: Entered,
+    permission: PhantomData<P>,
+}
+
+impl<P: Allow> Allowed<P> {
+    pub(crate) fn check(entered: Entered) -> Result<Self, Forbidden> {
+        if entered.caller().rights() & P::PERMISSION.bit() == 0 {
+            return Err(Forbidden { needed: P::PERMISSION });
+        }
+        Ok(Self { entered, permission: PhantomData })
+    }
+}
+
+impl<P> std::ops::Deref for Allowed<P> {
+    type Target = Entered;
+    fn deref(&self) -> &Entered {
+        &self.entered
+    }
+}
+
+/// One type for each permission.
+pub mod permission {
+    use chancery_model::Permission;
+
+    use super::Allow;
+
+    macro_rules! types {
+        ($($name:ident),+ $(,)?) => {$(
+            #[doc = concat!("See [`Permission::", stringify!($name), "`].")]
+            #[derive(Debug)]
+            pub struct $name;
+            impl Allow for $name {
+                const PERMISSION: Permission = Permission::$name;
+            }
+        )+};
+    }
+
+    types!(
+        IntentsSubmit,
+        IntentsRead,
+        TokensVerify,
+        TokensRevoke,
+        SigningKeysRead,
+        SigningKeysManage,
+        AgentsRead,
+        AgentsManage,
+        KeysRead,
+        KeysManage,
+        MembersRead,
+        MembersManage,
+        DelegationsRead,
+        DelegationsManage,
+        ActionsRead,
+        ActionsManage,
+        PoliciesRead,
+        PoliciesManage,
+        SettingsRead,
+        SettingsManage,
+        RecordRead,
+        EmergencyUse,
+    );
+}

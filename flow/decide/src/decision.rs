@@ -1,0 +1,115 @@
+//! The answer: an effect, and why.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use chancery_model::Role;
+use serde::{Deserialize, Serialize};
+
+use crate::Risk;
+
+/// What may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It may.
+    Allow,
+    /// It may once the requirements are met by people.
+    Escalate,
+    /// It may not.
+    Deny,
+}
+
+/// Whose policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// The installation's: only forbids, and no organization can loosen it.
+    Installation,
+    /// The organization's own.
+    Organization,
+}
+
+/// Which policy, in which version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PolicyRef {
+    /// The policy's id.
+    pub id: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The version that was in force.
+    pub version: u32,
+    /// Whose it is.
+    pub layer: Layer,
+}
+
+/// One reason for the effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// The same for people; never holds a value of the request.
+    pub message: Cow<'static, str>,
+    /// The policy it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRef>,
+}
+
+/// How a gate ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Nothing against it.
+    Pass,
+    /// People have to agree.
+    Escalate,
+    /// The end: later gates were not asked.
+    Fail,
+}
+
+/// One gate of the trace, in the order they are asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    /// Its name.
+    pub gate: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Cow<'static, str>,
+}
+
+/// What people have to do before an escalated intent may go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Requirement {
+    /// The role the approvers hold.
+    pub role: Role,
+    /// How many different approvers.
+    pub approvals: u8,
+    /// Seconds until it counts as refused.
+    pub timeout_seconds: u32,
+    /// What the policy tells them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Arc<str>>,
+    /// The policy that asks; none when the risk score does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRef>,
+}
+
+/// A decision with everything that explains it: what the API answers and the record keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// The effect.
+    pub effect: Effect,
+    /// Why, at least one.
+    pub reasons: Vec<Reason>,
+    /// The risk score and what it is made of.
+    pub risk: Risk,
+    /// The gates that were asked, in order.
+    pub gates: Vec<Gate>,
+    /// What people have to do; empty unless the effect is `escalate`.
+    pub requirements: Vec<Requirement>,
+    /// The policies that determined the effect.
+    pub policies: Vec<PolicyRef>,
+    /// The hash of the Cedar schema it was made under.
+    pub schema_hash: Arc<str>,
+}

@@ -1,0 +1,165 @@
+//! Linking entries to the tip of their organization's chain, and writing them.
+
+use chancery_evidence::{Leaf, entry_hash};
+use chancery_model::{OrgId, Timestamp};
+use chancery_store::StoreError;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::entry::Prepared;
+
+/// The tip of an organization's chain, locked for this transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Tip {
+    pub(crate) org: OrgId,
+    pub(crate) seq: u64,
+    pub(crate) entry_hash: [u8; 32],
+    pub(crate) last_time: Timestamp,
+    pub(crate) epoch: i64,
+    pub(crate) halted: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct TipRow {
+    org_id: Uuid,
+    seq: i64,
+    entry_hash: Vec<u8>,
+    last_time: OffsetDateTime,
+    epoch: i64,
+    halted: bool,
+}
+
+impl TryFrom<TipRow> for Tip {
+    type Error = StoreError;
+    fn try_from(row: TipRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            org: OrgId::from_uuid(row.org_id),
+            seq: u64::try_from(row.seq).map_err(|_| StoreError::corrupt("heads", "negative seq"))?,
+            entry_hash: hash("heads", row.entry_hash)?,
+            last_time: row.last_time.into(),
+            epoch: row.epoch,
+            halted: row.halted,
+        })
+    }
+}
+
+/// Thirty-two stored bytes.
+pub(crate) fn hash(table: &'static str, bytes: Vec<u8>) -> Result<[u8; 32], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::corrupt(table, "a hash is not 32 bytes"))
+}
+
+/// Locks tips in the order of their ids, always: that is why several processes can append to the
+/// same chains without deadlock.
+pub(crate) async fn lock_tips(connection: &mut PgConnection, orgs: &[Uuid]) -> Result<Vec<Tip>, StoreError> {
+    let rows: Vec<TipRow> = sqlx::query_as(
+        "SELECT org_id, seq, entry_hash, last_time, epoch, halted FROM heads
+         WHERE org_id = ANY($1) ORDER BY org_id FOR UPDATE",
+    )
+    .bind(orgs)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Tip::try_from).collect()
+}
+
+/// An entry's place in the chain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    pub(crate) seq: u64,
+    pub(crate) entry_hash: [u8; 32],
+}
+
+/// Entries in columns, for one array insert.
+#[derive(Default)]
+pub(crate) struct Columns<'a> {
+    org: Vec<Uuid>,
+    seq: Vec<i64>,
+    time: Vec<OffsetDateTime>,
+    kind: Vec<&'static str>,
+    correlation: Vec<Option<Uuid>>,
+    refs: Vec<&'a str>,
+    commitment: Vec<&'a [u8]>,
+    leaf_hash: Vec<Vec<u8>>,
+    entry_hash: Vec<Vec<u8>>,
+    payload: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    /// Links one entry to the tip and moves the tip. Time never goes back within a chain.
+    pub(crate) fn push(&mut self, tip: &mut Tip, entry: &'a Prepared, now: Timestamp) -> Link {
+        let time = now.max(tip.last_time);
+        let seq = tip.seq + 1;
+        let leaf = Leaf {
+            org: entry.org,
+            seq,
+            time,
+            kind: entry.kind,
+            refs: &entry.refs,
+            commitment: entry.commitment,
+        };
+        let leaf_hash = leaf.hash();
+        tip.entry_hash = entry_hash(&tip.entry_hash, &leaf_hash);
+        tip.seq = seq;
+        tip.last_time = time;
+        self.org.push(entry.org.as_uuid());
+        self.seq.push(stored(seq));
+        self.time.push(time.to_offset());
+        self.kind.push(entry.kind);
+        self.correlation.push(entry.correlation.map(|id| id.as_uuid()));
+        self.refs.push(&entry.refs);
+        self.commitment.push(&entry.commitment);
+        self.leaf_hash.push(leaf_hash.to_vec());
+        self.entry_hash.push(tip.entry_hash.to_vec());
+        self.payload.push(&entry.payload);
+        Link { seq, entry_hash: tip.entry_hash }
+    }
+
+    /// Writes all entries with one statement.
+    pub(crate) async fn insert(self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO entries (org_id, seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload)
+             SELECT * FROM unnest($1::uuid[], $2::int8[], $3::timestamptz[], $4::text[], $5::uuid[], $6::text[],
+                                  $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[])",
+        )
+        .bind(self.org)
+        .bind(self.seq)
+        .bind(self.time)
+        .bind(self.kind)
+        .bind(self.correlation)
+        .bind(self.refs)
+        .bind(self.commitment)
+        .bind(self.leaf_hash)
+        .bind(self.entry_hash)
+        .bind(self.payload)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Writes the moved tips.
+pub(crate) async fn move_tips(connection: &mut PgConnection, tips: &[Tip]) -> Result<(), StoreError> {
+    let column = |tip: &Tip| (tip.org.as_uuid(), stored(tip.seq));
+    let (orgs, seqs): (Vec<_>, Vec<_>) = tips.iter().map(column).unzip();
+    sqlx::query(
+        "UPDATE heads h SET seq = n.seq, entry_hash = n.entry_hash, last_time = n.last_time,
+                            epoch = n.epoch, halted = n.halted
+         FROM unnest($1::uuid[], $2::int8[], $3::bytea[], $4::timestamptz[], $5::int8[], $6::bool[])
+              AS n (org_id, seq, entry_hash, last_time, epoch, halted)
+         WHERE h.org_id = n.org_id",
+    )
+    .bind(orgs)
+    .bind(seqs)
+    .bind(tips.iter().map(|tip| tip.entry_hash.to_vec()).collect::<Vec<_>>())
+    .bind(tips.iter().map(|tip| tip.last_time.to_offset()).collect::<Vec<_>>())
+    .bind(tips.iter().map(|tip| tip.epoch).collect::<Vec<_>>())
+    .bind(tips.iter().map(|tip| tip.halted).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A sequence number as Postgres keeps it: no chain reaches 2⁶³.
+pub(crate) fn stored(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}

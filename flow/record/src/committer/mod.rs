@@ -1,0 +1,181 @@
+//! Group commit: finished writes of many organizations, committed together.
+//!
+//! One committer per process takes what waits in the queue and commits it in one transaction: lock
+//! the heads in sorted order, refuse what is stale, halted or used, link, insert, commit; then it
+//! answers the waiters. Several processes append to the same chains safely because all of them
+//! lock heads in the same order and before anything else.
+
+mod batch;
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chancery_mint::Use;
+use chancery_model::{Clock, IntentId};
+use chancery_store::{CommitRight, Receipt, Store, StoreError};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::entry::Prepared;
+use crate::idempotency::{Claim, Earlier};
+use crate::intents::IntentRow;
+pub(crate) use batch::Planned;
+use batch::{Failure, attempt, settle};
+pub(crate) use queue::Queue;
+
+/// One finished write, waiting to be committed.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) entry: Prepared,
+    /// The epoch of everything the write was decided on.
+    pub(crate) epoch: i64,
+    pub(crate) intent: Option<IntentRow>,
+    pub(crate) claim: Option<Claim>,
+    pub(crate) redemption: Option<Use>,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl Job {
+    pub(crate) fn new(entry: Prepared, epoch: i64) -> (Self, oneshot::Receiver<Answer>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { entry, epoch, intent: None, claim: None, redemption: None, reply }, answer)
+    }
+
+    fn answer(self, answer: Answer) {
+        // A waiter that has gone (its request timed out) is told nothing.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Durable.
+    Committed(Receipt),
+    /// Decided on what is no longer so.
+    Stale {
+        /// The epoch as it is now.
+        epoch: i64,
+    },
+    /// The organization is halted.
+    Halted,
+    /// The nonce was used before.
+    Used,
+    /// The idempotency key was used before.
+    Claimed(Earlier, Receipt),
+    /// The data was refused by the database: this job alone is at fault.
+    Refused,
+    /// The store could not record it, or can't say whether it did.
+    Unavailable,
+}
+
+/// The most jobs in one transaction.
+const BATCH: usize = 256;
+/// How long a batch is tried again while the database does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The pause between tries.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Takes jobs from the queue until it is closed and empty.
+pub(crate) struct Committer {
+    store: Store,
+    right: Arc<CommitRight>,
+    clock: Arc<dyn Clock>,
+    queue: Arc<Queue>,
+    connection: Option<PgConnection>,
+}
+
+impl Committer {
+    pub(crate) fn new(store: Store, right: Arc<CommitRight>, clock: Arc<dyn Clock>, queue: Arc<Queue>) -> Self {
+        Self { store, right, clock, queue, connection: None }
+    }
+
+    /// Runs until the queue is closed and everything in it is answered.
+    pub(crate) async fn run(mut self) {
+        while let Some(jobs) = self.queue.take(BATCH).await {
+            metrics::histogram!("record_batch_jobs").record(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
+            self.commit(jobs).await;
+        }
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
+        }
+    }
+
+    /// Commits jobs, splitting off what the database refuses, until each has its answer.
+    async fn commit(&mut self, jobs: Vec<Job>) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut groups = vec![jobs];
+        while let Some(mut group) = groups.pop() {
+            group.retain(|job| !job.reply.is_closed());
+            if group.is_empty() {
+                continue;
+            }
+            match self.attempt(&group).await {
+                Ok(answers) => {
+                    for (job, answer) in group.into_iter().zip(answers) {
+                        job.answer(answer);
+                    }
+                }
+                Err(error) if error.is_data() => match group.len() {
+                    1 => group.into_iter().for_each(|job| {
+                        tracing::error!(kind = job.entry.kind, %error, "the database refused an entry");
+                        job.answer(Answer::Refused);
+                    }),
+                    len => {
+                        groups.push(group.split_off(len / 2));
+                        groups.push(group);
+                    }
+                },
+                Err(error) if Instant::now() < deadline => {
+                    tracing::warn!(%error, "a batch was not committed; trying again");
+                    if !error.is_transient() {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    groups.push(group);
+                }
+                Err(error) => {
+                    tracing::error!(%error, jobs = group.len(), "the record can't be written");
+                    group.into_iter().for_each(|job| job.answer(Answer::Unavailable));
+                }
+            }
+        }
+    }
+
+    /// One try. After an error nothing of the group is committed: an unknown outcome is settled
+    /// here, before anyone is answered or anything is tried again.
+    async fn attempt(&mut self, group: &[Job]) -> Result<Vec<Answer>, StoreError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.store.committer_connection().await?,
+        };
+        let now = self.clock.now();
+        match attempt(&mut connection, &self.right, group, now).await {
+            Ok(answers) => {
+                self.connection = Some(connection);
+                Ok(answers)
+            }
+            Err(Failure::Before(error)) => {
+                // A refused statement leaves the connection good; anything else does not.
+                if error.is_data() || error.is_transient() {
+                    self.connection = Some(connection);
+                }
+                Err(error)
+            }
+            Err(Failure::Unknown { error, plan }) => {
+                tracing::warn!(%error, "the outcome of a commit is unknown; looking it up");
+                drop(connection);
+                let mut connection = self.store.committer_connection().await?;
+                let settled = settle(&mut connection, &self.right, group, plan).await?;
+                self.connection = Some(connection);
+                settled.ok_or(error)
+            }
+        }
+    }
+}
+
+/// The intent a job is about, for its idempotency claim.
+pub(crate) fn intent_of(job: &Job) -> Option<IntentId> {
+    job.intent.as_ref().map(|intent| intent.id)
+}

@@ -1,0 +1,112 @@
+//! One entry: committed to, sealed, and opened again.
+
+use chancery_crypto::{Context, DataKey, Random, sealed_under};
+use chancery_evidence::commit;
+use chancery_model::{CorrelationId, OrgId};
+use chancery_store::{Keyring, KeyringError};
+use serde_json::Value;
+
+/// Bytes of salt before the payload in what is sealed.
+const SALT_BYTES: usize = 32;
+
+/// An entry ready to be appended: all but its place in the chain.
+///
+/// Committing and sealing happen here, in the request's own task; the committer only links.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) org: OrgId,
+    pub(crate) kind: &'static str,
+    pub(crate) correlation: Option<CorrelationId>,
+    /// Canonical JSON object of opaque identifiers.
+    pub(crate) refs: String,
+    pub(crate) commitment: [u8; 32],
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What an entry says, before it is sealed.
+pub(crate) struct Words<'a> {
+    pub(crate) org: OrgId,
+    pub(crate) kind: &'static str,
+    pub(crate) correlation: Option<CorrelationId>,
+    pub(crate) refs: &'a [(&'static str, String)],
+    /// Canonical JSON.
+    pub(crate) payload: &'a str,
+}
+
+impl Words<'_> {
+    /// Commits to the payload and seals it under `key`.
+    pub(crate) fn prepare(self, key: &DataKey, random: &dyn Random) -> Prepared {
+        let salt: [u8; SALT_BYTES] = random.bytes();
+        let payload = self.payload.as_bytes();
+        let commitment = commit(&salt, payload);
+        let mut plain = Vec::with_capacity(SALT_BYTES + payload.len());
+        plain.extend_from_slice(&salt);
+        plain.extend_from_slice(payload);
+        let row = hex(&commitment);
+        let sealed = chancery_crypto::seal(key, &context(self.org, &row), &plain, random);
+        Prepared {
+            org: self.org,
+            kind: self.kind,
+            correlation: self.correlation,
+            refs: refs(self.refs),
+            commitment,
+            payload: sealed,
+        }
+    }
+}
+
+/// References as a canonical JSON object. Names are ours and values are identifiers: neither holds
+/// anything that JSON escapes.
+fn refs(pairs: &[(&'static str, String)]) -> String {
+    let mut pairs: Vec<_> = pairs.iter().collect();
+    pairs.sort_unstable_by_key(|(name, _)| *name);
+    let members: Vec<String> = pairs.iter().map(|(name, value)| format!(r#""{name}":"{value}""#)).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// An entry's payload with the salt that commits to it.
+#[derive(Debug)]
+pub struct OpenedPayload {
+    /// The salt of the commitment.
+    pub salt: [u8; 32],
+    /// The payload.
+    pub payload: Value,
+}
+
+/// Opens a sealed payload. `None` when its key was destroyed.
+///
+/// # Errors
+/// When the envelope does not open, or what it holds is not what the commitment says.
+pub(crate) async fn open_payload(
+    keyring: &Keyring,
+    org: OrgId,
+    commitment: &[u8; 32],
+    sealed: &[u8],
+) -> Result<Option<OpenedPayload>, KeyringError> {
+    let key = match keyring.key_by_id(org, sealed_under(sealed)?).await {
+        Ok(key) => key,
+        Err(KeyringError::Shredded) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let row = hex(commitment);
+    let plain = chancery_crypto::open(&key, &context(org, &row), sealed)?;
+    let corrupt = || KeyringError::Store(chancery_store::StoreError::corrupt("entries", "payload is not what was committed to"));
+    let (salt, payload) = plain.split_first_chunk::<SALT_BYTES>().ok_or_else(corrupt)?;
+    if commit(salt, payload) != *commitment {
+        return Err(corrupt());
+    }
+    let payload = serde_json::from_slice(payload).map_err(|_| corrupt())?;
+    Ok(Some(OpenedPayload { salt: *salt, payload }))
+}
+
+/// The row is named by its commitment: random, unique, fixed by the leaf, and known before the
+/// entry has a place in the chain.
+fn context(org: OrgId, commitment: &str) -> Context<'_> {
+    Context { org: Some(org), table: "entries", column: "payload", row: commitment, purpose: "record" }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).map_or('0', |digit| char::from(*digit));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

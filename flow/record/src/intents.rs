@@ -1,0 +1,83 @@
+//! The rows of decided intents.
+
+use chancery_model::{Environment, IntentId, KeyId, OrgId, Principal, Timestamp};
+use chancery_store::StoreError;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::chain::stored;
+
+/// What lists show of an intent.
+#[derive(Debug)]
+pub(crate) struct IntentRow {
+    pub(crate) id: IntentId,
+    pub(crate) principal: Principal,
+    pub(crate) key: KeyId,
+    pub(crate) action: String,
+    pub(crate) resource_type: String,
+    pub(crate) effect: &'static str,
+    pub(crate) risk: u8,
+    pub(crate) environment: Environment,
+}
+
+/// Intents in columns, for one array insert.
+#[derive(Default)]
+pub(crate) struct Columns<'a> {
+    org: Vec<Uuid>,
+    id: Vec<Uuid>,
+    seq: Vec<i64>,
+    principal_kind: Vec<&'static str>,
+    principal_id: Vec<Uuid>,
+    key_id: Vec<Uuid>,
+    action: Vec<&'a str>,
+    resource_type: Vec<&'a str>,
+    effect: Vec<&'static str>,
+    risk: Vec<i16>,
+    environment: Vec<&'static str>,
+    created_at: Vec<OffsetDateTime>,
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn push(&mut self, org: OrgId, row: &'a IntentRow, seq: u64, now: Timestamp) {
+        self.org.push(org.as_uuid());
+        self.id.push(row.id.as_uuid());
+        self.seq.push(stored(seq));
+        self.principal_kind.push(row.principal.kind());
+        self.principal_id.push(row.principal.id().as_uuid());
+        self.key_id.push(row.key.as_uuid());
+        self.action.push(&row.action);
+        self.resource_type.push(&row.resource_type);
+        self.effect.push(row.effect);
+        self.risk.push(i16::from(row.risk));
+        self.environment.push(row.environment.as_str());
+        self.created_at.push(now.to_offset());
+    }
+
+    pub(crate) async fn insert(self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        if self.id.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO intents (org_id, id, seq, principal_kind, principal_id, key_id, action, resource_type,
+                                  effect, risk, environment, created_at)
+             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
+                                  $8::text[], $9::text[], $10::int2[], $11::text[], $12::timestamptz[])",
+        )
+        .bind(self.org)
+        .bind(self.id)
+        .bind(self.seq)
+        .bind(self.principal_kind)
+        .bind(self.principal_id)
+        .bind(self.key_id)
+        .bind(self.action)
+        .bind(self.resource_type)
+        .bind(self.effect)
+        .bind(self.risk)
+        .bind(self.environment)
+        .bind(self.created_at)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! Screen: an entered caller with a well-formed intent, in an organization that acts.
+
+use chancery_authenticate::{Allowed, permission::IntentsSubmit};
+use chancery_model::{Clock, IntentId};
+use chancery_crypto::Random;
+
+use crate::{Draft, DraftError, Intent};
+
+/// Why an intent is not even decided on. Nothing of it is recorded: it never became an intent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScreenError {
+    /// A part of it breaks its rule.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    /// The organization is halted.
+    #[error("the organization is halted")]
+    Halted,
+}
+
+/// Proof that an intent may be decided on.
+#[derive(Debug)]
+pub struct Cleared {
+    caller: Allowed<IntentsSubmit>,
+    intent: Intent,
+}
+
+impl Cleared {
+    /// Who asks.
+    #[must_use]
+    pub const fn caller(&self) -> &Allowed<IntentsSubmit> {
+        &self.caller
+    }
+
+    /// What for.
+    #[must_use]
+    pub const fn intent(&self) -> &Intent {
+        &self.intent
+    }
+}
+
+/// Screens a draft: checks it and gives it its identifier. The environment is the key's, never the
+/// caller's word.
+///
+/// # Errors
+/// See [`ScreenError`].
+pub fn screen(
+    caller: Allowed<IntentsSubmit>,
+    draft: Draft,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<Cleared, ScreenError> {
+    let record = caller.caller().record();
+    if record.halted {
+        return Err(ScreenError::Halted);
+    }
+    let id = IntentId::new(clock.now(), random.bytes());
+    let intent = Intent::check(draft, id, id.into(), record.environment)?;
+    Ok(Cleared { caller, intent })
+}

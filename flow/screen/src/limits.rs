@@ -1,0 +1,193 @@
+//! How often a key and an organization may ask: GCRA, two buckets for each request.
+
+use std::fmt;
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chancery_model::{Clock, KeyId, OrgId};
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+use moka::sync::Cache;
+
+/// Too many requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests: the next is possible in {after_seconds} s")]
+pub struct Retry {
+    /// Whole seconds until a request can pass, at least 1.
+    pub after_seconds: u64,
+}
+
+/// How many requests one bucket lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run, each minute.
+    pub per_minute: NonZeroU32,
+    /// At once, from a full bucket.
+    pub burst: NonZeroU32,
+}
+
+/// The buckets of every key and organization that asked lately.
+pub struct Limits {
+    keys: Buckets<KeyId>,
+    orgs: Buckets<OrgId>,
+    clock: Steady,
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits").finish_non_exhaustive()
+    }
+}
+
+impl Limits {
+    /// Full buckets.
+    #[must_use]
+    pub fn new(key: Rate, org: Rate, clock: Arc<dyn Clock>) -> Self {
+        let clock = Steady::new(clock);
+        Self { keys: buckets(key, &clock), orgs: buckets(org, &clock), clock }
+    }
+
+    /// Takes one request from the key's bucket and one from its organization's.
+    ///
+    /// # Errors
+    /// [`Retry`] when either is empty. What the key's bucket gave is not put back.
+    pub fn check(&self, org: OrgId, key: KeyId) -> Result<(), Retry> {
+        take(&self.keys, &key, &self.clock)?;
+        take(&self.orgs, &org, &self.clock)
+    }
+}
+
+type Buckets<K> = RateLimiter<K, Bounded<K>, Steady, NoOpMiddleware<Nanos>>;
+
+fn buckets<K: Hash + Eq + Send + Sync + 'static>(rate: Rate, clock: &Steady) -> Buckets<K> {
+    let quota = Quota::per_minute(rate.per_minute).allow_burst(rate.burst);
+    // A bucket untouched for the time it takes to fill is the same as none.
+    let full_after = quota.burst_size_replenished_in() + Duration::from_secs(1);
+    RateLimiter::new(quota, Bounded::new(full_after), clock.clone())
+}
+
+fn take<K: Hash + Eq + Clone + Send + Sync + 'static>(
+    buckets: &Buckets<K>,
+    key: &K,
+    clock: &Steady,
+) -> Result<(), Retry> {
+    buckets.check_key(key).map_err(|refused| {
+        let wait = refused.wait_time_from(clock.now());
+        Retry { after_seconds: wait.as_secs() + u64::from(wait.subsec_nanos() > 0) }
+    })
+}
+
+/// How many buckets of a kind are kept. Beyond, the least useful is forgotten, that is: full again.
+const KEPT: u64 = 100_000;
+
+struct Bounded<K>(Cache<K, Arc<InMemoryState>>);
+
+impl<K: Hash + Eq + Send + Sync + 'static> Bounded<K> {
+    fn new(idle: Duration) -> Self {
+        Self(Cache::builder().max_capacity(KEPT).time_to_idle(idle).build())
+    }
+}
+
+impl<K: Hash + Eq + Clone + Send + Sync + 'static> StateStore for Bounded<K> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let bucket = self.0.get(key).unwrap_or_else(|| self.0.get_with_by_ref(key, Arc::default));
+        bucket.measure_and_replace(&NotKeyed::NonKey, f)
+    }
+}
+
+/// The time since the start. It stands still while the wall clock is set back, instead of refusing
+/// everybody until the wall clock has caught up.
+#[derive(Clone)]
+struct Steady(Arc<SteadyClock>);
+
+struct SteadyClock {
+    wall: Arc<dyn Clock>,
+    /// The wall clock at the last look, and the time since the start, in microseconds.
+    seen: Mutex<(i64, u64)>,
+}
+
+impl Steady {
+    fn new(wall: Arc<dyn Clock>) -> Self {
+        let seen = Mutex::new((wall.now().as_micros(), 0));
+        Self(Arc::new(SteadyClock { wall, seen }))
+    }
+}
+
+impl GovernorClock for Steady {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let wall = self.0.wall.now().as_micros();
+        let (last, elapsed) = *seen;
+        *seen = (wall, elapsed + u64::try_from(wall - last).unwrap_or(0));
+        Nanos::new(seen.1 * 1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chancery_model::{ManualClock, Timestamp};
+
+    fn rate(per_minute: u32, burst: u32) -> Rate {
+        let count = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        Rate { per_minute: count(per_minute), burst: count(burst) }
+    }
+
+    fn org(n: u8) -> OrgId {
+        OrgId::new(Timestamp::from_micros(0), [n; 10])
+    }
+
+    fn key(n: u8) -> KeyId {
+        KeyId::new(Timestamp::from_micros(0), [n; 10])
+    }
+
+    fn standing() -> Arc<ManualClock> {
+        Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000)))
+    }
+
+    #[test]
+    fn a_burst_passes_then_the_rate_holds() {
+        let clock = standing();
+        let limits = Limits::new(rate(60, 3), rate(6_000, 100), clock.clone());
+        for _ in 0..3 {
+            assert_eq!(limits.check(org(1), key(1)), Ok(()));
+        }
+        assert_eq!(limits.check(org(1), key(1)), Err(Retry { after_seconds: 1 }));
+        assert_eq!(limits.check(org(1), key(2)), Ok(()), "another key has its own bucket");
+        clock.advance_seconds(1);
+        assert_eq!(limits.check(org(1), key(1)), Ok(()));
+        assert_eq!(limits.check(org(1), key(1)), Err(Retry { after_seconds: 1 }));
+    }
+
+    #[test]
+    fn many_keys_do_not_help_an_organization() {
+        let limits = Limits::new(rate(60, 10), rate(6, 2), standing());
+        assert_eq!(limits.check(org(1), key(1)), Ok(()));
+        assert_eq!(limits.check(org(1), key(2)), Ok(()));
+        assert_eq!(limits.check(org(1), key(3)), Err(Retry { after_seconds: 10 }));
+        assert_eq!(limits.check(org(2), key(4)), Ok(()), "another organization is not touched");
+    }
+
+    #[test]
+    fn a_clock_set_back_refuses_nobody_for_long() {
+        let clock = standing();
+        let limits = Limits::new(rate(60, 1), rate(6_000, 100), clock.clone());
+        assert_eq!(limits.check(org(1), key(1)), Ok(()));
+        clock.advance_seconds(-3_600);
+        assert_eq!(limits.check(org(1), key(1)), Err(Retry { after_seconds: 1 }));
+        clock.advance_seconds(1);
+        assert_eq!(limits.check(org(1), key(1)), Ok(()));
+    }
+}
