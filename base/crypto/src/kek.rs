@@ -104,10 +104,10 @@ impl Custody {
         data_key_id: Uuid,
         bytes: &[u8],
     ) -> Result<DataKey, OpenError> {
-        let Names { kek_id, kek_version, .. } = Envelope::parse(bytes)?.names;
+        let Names { kek_id, kek_version, data_key_id: named } = Envelope::parse(bytes)?.names;
         if kek_version == 0 {
             // Wrapped under another data key, not under a KEK.
-            return Err(OpenError::WrongKey { sealed_under: kek_id });
+            return Err(OpenError::WrongKey { sealed_under: named });
         }
         if self.ring().find(kek_id, kek_version).is_none() {
             self.refresh()?;
@@ -293,13 +293,13 @@ mod tests {
     fn a_malformed_file_is_refused_without_quoting_it() {
         let (_folder, path, _) = new();
         let good = fs::read_to_string(&path).unwrap();
-        let keks = &good[good.find("[[kek]]").unwrap()..];
+        let keks = &good[good.find("[[kek]]\nid").unwrap()..];
         let canary =
             good.lines().find(|line| line.starts_with("key = ")).unwrap().trim_start_matches("key = ");
         for (bad, reason) in [
-            (String::new(), "does not read"),
+            (String::new(), "missing field `installation_id`"),
             ("\u{0}\u{1}".to_owned(), "does not read"),
-            (good.replace(keks, ""), "does not read"),
+            (good.replace(keks, ""), "missing field `kek`"),
             (good.replace(keks, "kek = []"), "no `[[kek]]`"),
             (good.replace("version = 1", "version = 0"), "begin with 1"),
             (good.replace("version = 1", "version = -1"), "does not read"),
@@ -307,7 +307,7 @@ mod tests {
             (good.replace("version = 1", "version = 1\nextra = 1"), "does not read"),
             (good.clone() + "\n" + keks, "twice"),
             (good.replace(canary, "\"c2hvcnQ=\""), "does not read"),
-            (good.replace(canary, &canary.replace('=', "!")), "line 18 does not read"),
+            (good.replace(canary, &canary.replace('=', "!")), "line 17 does not read"),
             (good.replace(canary, canary.trim_end_matches('"')), "does not read"),
         ] {
             fs::write(&path, &bad).unwrap();

@@ -166,8 +166,11 @@ impl Ring {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        // The parser's message quotes what it read, which may be a key: only the line goes on.
         let document: Document = toml::from_str(text).map_err(|error| {
+            // Other messages quote what was read, which may be a key: of those only the line goes on.
+            if error.message().starts_with("missing field") {
+                return error.message().to_owned();
+            }
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             format!("line {} does not read", before.matches('\n').count() + 1)
         })?;

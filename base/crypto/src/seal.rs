@@ -395,6 +395,46 @@ mod tests {
     }
 
     #[test]
+    fn the_ciphertext_opens_by_the_documented_steps_alone() {
+        let key = key(9);
+        let envelope = seal(&key, &place(), PLAINTEXT, &SystemRandom);
+        let derivation = Derivation::new(key.secret.expose_secret(), &envelope[3..35]);
+        assert_eq!(envelope[73..105], *derivation.output(&[b"\0\x01COMMITKEY"]));
+
+        let mut bound = envelope[..105].to_vec();
+        let org = *org(1).unwrap().as_uuid().as_bytes();
+        let fields: [(&str, &[u8]); 5] = [
+            ("column", b"payload"),
+            ("org", &org),
+            ("purpose", b"record"),
+            ("row", b"17"),
+            ("table", b"entries"),
+        ];
+        for part in fields.iter().flat_map(|(name, value)| [name.as_bytes(), value]) {
+            bound.extend([[0; 7].as_slice(), &[part.len() as u8], part].concat());
+        }
+        let cipher = UnboundKey::new(&AES_256_GCM, &*derivation.output(&[b"\0\x01DERIVEKEY"])).unwrap();
+        let nonce = Nonce::try_assume_unique_for_key(&envelope[105..117]).unwrap();
+        let mut rest = envelope[117..].to_vec();
+        let opened = LessSafeKey::new(cipher).open_in_place(nonce, Aad::from(bound), &mut rest).unwrap();
+        assert_eq!(opened, PLAINTEXT);
+    }
+
+    #[test]
+    fn another_version_suite_or_layout_is_not_read() {
+        let key = key(1);
+        for at in [0, 1, 2, 71, 72] {
+            let mut envelope = seal(&key, &place(), PLAINTEXT, &SystemRandom);
+            envelope[at] ^= 2;
+            assert!(
+                matches!(open(&key, &place(), &envelope).unwrap_err(), OpenError::Malformed),
+                "byte {at}"
+            );
+            assert!(sealed_under(&envelope).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
     fn sealing_twice_gives_two_envelopes() {
         let key = key(1);
         let [one, two] = [(); 2].map(|()| seal(&key, &place(), PLAINTEXT, &SystemRandom));
@@ -413,12 +453,18 @@ mod tests {
             Context { column: "salt", ..place() },
             Context { row: "18", ..place() },
             Context { purpose: "wrap", ..place() },
-            // The same bytes, divided otherwise among the fields.
-            Context { row: "1", table: "7entries", ..place() },
         ] {
             let error = open(&key, &elsewhere, &envelope).unwrap_err();
             assert!(matches!(error, OpenError::Altered), "{elsewhere:?}: {error}");
         }
+    }
+
+    #[test]
+    fn fields_that_read_the_same_in_a_row_are_still_different() {
+        let key = key(1);
+        let envelope =
+            seal(&key, &Context { row: "a", table: "btablec", ..place() }, PLAINTEXT, &SystemRandom);
+        assert!(open(&key, &Context { row: "atableb", table: "c", ..place() }, &envelope).is_err());
     }
 
     #[test]

@@ -56,6 +56,8 @@ fn members() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn envelopes_of_any_bytes(bytes in envelopes()) {
         let key = DataKey::generate(Uuid::nil(), &SystemRandom);
@@ -106,7 +108,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn key_files_of_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200), line in "[ -~\n]{0,80}") {

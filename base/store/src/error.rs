@@ -41,7 +41,10 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         let Self::Database(error) = self else { return false };
-        error.as_database_error().and_then(|e| e.code()).is_some_and(|code| matches!(&*code, "40001" | "40P01"))
+        error
+            .as_database_error()
+            .and_then(|e| e.code())
+            .is_some_and(|code| matches!(&*code, "40001" | "40P01"))
     }
 
     /// Whether the data itself was refused (SQLSTATE class 22 or 23), not the connection.
@@ -64,7 +67,10 @@ impl From<sqlx::Error> for StoreError {
             match refusal.code().as_deref() {
                 // Raised by `enter` (migrations/0001_base.sql).
                 Some("CH001") => {
-                    return refusal.message().parse().map_or(Self::NoOrganization, |epoch| Self::Stale { epoch });
+                    return refusal
+                        .message()
+                        .parse()
+                        .map_or(Self::NoOrganization, |epoch| Self::Stale { epoch });
                 }
                 Some("CH002") => return Self::NoOrganization,
                 Some("23505") => {

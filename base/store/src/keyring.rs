@@ -125,7 +125,13 @@ impl Keyring {
         if let Some(key) = self.of_subject.get(&(org, subject)).and_then(|id| self.by_id.get(&(org, id))) {
             return Ok(key);
         }
-        let row = self.load(org, "SELECT id, subject_id, wrapped FROM data_keys WHERE org_id = $1 AND subject_id = $2", subject.as_uuid()).await?;
+        let row = self
+            .load(
+                org,
+                "SELECT id, subject_id, wrapped FROM data_keys WHERE org_id = $1 AND subject_id = $2",
+                subject.as_uuid(),
+            )
+            .await?;
         let id = row.id;
         let key = self.unwrap_subject_key(org, row).await?;
         self.of_subject.insert((org, subject), id);
@@ -154,8 +160,14 @@ impl Keyring {
         if let Some(key) = self.by_id.get(&(org, id)) {
             return Ok(key);
         }
-        let row = self.load(org, "SELECT id, subject_id, wrapped FROM data_keys WHERE org_id = $1 AND id = $2", id).await?;
-        if row.subject_id.is_some() { self.unwrap_subject_key(org, row).await } else { self.unwrap_org_key(org, row) }
+        let row = self
+            .load(org, "SELECT id, subject_id, wrapped FROM data_keys WHERE org_id = $1 AND id = $2", id)
+            .await?;
+        if row.subject_id.is_some() {
+            self.unwrap_subject_key(org, row).await
+        } else {
+            self.unwrap_org_key(org, row)
+        }
     }
 
     /// The key of a subject, or of the organization for `None`, as this transaction sees it: also
@@ -208,7 +220,8 @@ impl Keyring {
     ) -> Result<Arc<DataKey>, KeyringError> {
         let key = DataKey::generate(self.new_id().as_uuid(), &*self.random);
         let row = key.id().to_string();
-        let wrapped = chancery_crypto::wrap_under(org_key, &wrap_context(scoped.org(), &row), &key, &*self.random);
+        let wrapped =
+            chancery_crypto::wrap_under(org_key, &wrap_context(scoped.org(), &row), &key, &*self.random);
         self.insert(scoped, key.id(), Some(subject), &wrapped, None).await?;
         Ok(Arc::new(key))
     }
@@ -287,7 +300,12 @@ impl Keyring {
     async fn unwrap_subject_key(&self, org: OrgId, row: KeyRow) -> Result<Arc<DataKey>, KeyringError> {
         let wrapped = row.wrapped.ok_or(KeyringError::Shredded)?;
         let parent = self.org_key(org).await?;
-        let key = chancery_crypto::unwrap_under(&parent, &wrap_context(org, &row.id.to_string()), row.id, &wrapped)?;
+        let key = chancery_crypto::unwrap_under(
+            &parent,
+            &wrap_context(org, &row.id.to_string()),
+            row.id,
+            &wrapped,
+        )?;
         Ok(self.keep(org, key))
     }
 

@@ -23,13 +23,17 @@ pub const MIGRATIONS: &[Migration] =
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// A migration that already ran is not the one this program carries.
-    #[error("migration {version} in the database differs from this program's: it was changed after its release")]
+    #[error(
+        "migration {version} in the database differs from this program's: it was changed after its release"
+    )]
     Changed {
         /// Which one.
         version: i32,
     },
     /// The database was migrated by a newer program.
-    #[error("the database is at migration {found}, newer than this program knows ({known}): start the newer program")]
+    #[error(
+        "the database is at migration {found}, newer than this program knows ({known}): start the newer program"
+    )]
     Newer {
         /// The database's newest.
         found: i32,

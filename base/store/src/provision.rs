@@ -127,7 +127,9 @@ pub enum ProvisionError {
     #[error("the database server has version {0}, and Postgres 15 or newer is needed")]
     OldServer(String),
     /// One of our roles can do more than it may.
-    #[error("the role `{role}` {excess}; take that away (row-level security would not hold it), then start again")]
+    #[error(
+        "the role `{role}` {excess}; take that away (row-level security would not hold it), then start again"
+    )]
     Privileged {
         /// The role.
         role: String,
@@ -143,7 +145,9 @@ pub enum ProvisionError {
         encoding: String,
     },
     /// The configured user lacks a right.
-    #[error("while {step}: {source} (the user of the database URL must own the database or be able to create roles and databases)")]
+    #[error(
+        "while {step}: {source} (the user of the database URL must own the database or be able to create roles and databases)"
+    )]
     Refused {
         /// What was being done.
         step: &'static str,
@@ -162,7 +166,9 @@ pub enum ProvisionError {
 
 /// The connection to a database elsewhere would not be protected.
 #[derive(Debug, thiserror::Error)]
-#[error("the database URL turns TLS off (`sslmode`) for `{host}`, which is not this machine; use `sslmode=verify-full`")]
+#[error(
+    "the database URL turns TLS off (`sslmode`) for `{host}`, which is not this machine; use `sslmode=verify-full`"
+)]
 pub struct TlsRefused {
     /// The host.
     pub host: String,
@@ -211,7 +217,8 @@ pub async fn provision(
     make_roles(&mut server).await?;
     check_roles(&mut server).await?;
     for login in &LOGINS {
-        configure(&mut server, login, &scram::verifier(passwords(login.name).expose_secret(), random)).await?;
+        configure(&mut server, login, &scram::verifier(passwords(login.name).expose_secret(), random))
+            .await?;
     }
     make_database(&mut server, database).await?;
     let mut inside = connect(&admin.clone().database(database), "connecting to the database").await?;
@@ -238,24 +245,22 @@ async fn check_version(server: &mut PgConnection) -> Result<(), ProvisionError> 
 
 async fn make_roles(server: &mut PgConnection) -> Result<(), ProvisionError> {
     const STEP: &str = "creating the roles";
-    let existing: Vec<String> = sqlx::query_scalar("SELECT rolname::text FROM pg_roles")
-        .fetch_all(&mut *server)
-        .await
-        .step(STEP)?;
+    let existing: Vec<String> =
+        sqlx::query_scalar("SELECT rolname::text FROM pg_roles").fetch_all(&mut *server).await.step(STEP)?;
     for role in LOGINS.iter().map(|login| login.name).chain([DEFINER]) {
         if !existing.iter().any(|name| name == role) {
             // Attributes that only a superuser may name in ALTER ROLE are named here, once.
-            let create =
-                format!("CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOINHERIT");
+            let create = format!(
+                "CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOINHERIT"
+            );
             run(server, create, STEP).await?;
         }
     }
     run(server, format!("GRANT {DEFINER} TO {OWNER}"), STEP).await?;
-    let superuser: bool =
-        sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-            .fetch_one(&mut *server)
-            .await
-            .step(STEP)?;
+    let superuser: bool = sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        .fetch_one(&mut *server)
+        .await
+        .step(STEP)?;
     if !superuser {
         // To give the database to the owner, one must be able to act as it.
         run(server, format!("GRANT {OWNER} TO CURRENT_USER"), STEP).await?;
@@ -294,15 +299,12 @@ async fn check_roles(server: &mut PgConnection) -> Result<(), ProvisionError> {
     }
 }
 
-async fn configure(
-    server: &mut PgConnection,
-    login: &Login,
-    verifier: &str,
-) -> Result<(), ProvisionError> {
+async fn configure(server: &mut PgConnection, login: &Login, verifier: &str) -> Result<(), ProvisionError> {
     let name = login.name;
     let inherit = if login.inherits { "INHERIT" } else { "NOINHERIT" };
     // A verifier is base64 and `$:-`: nothing in it needs quoting.
-    run(server, format!("ALTER ROLE {name} LOGIN {inherit} PASSWORD '{verifier}'"), "setting a password").await?;
+    run(server, format!("ALTER ROLE {name} LOGIN {inherit} PASSWORD '{verifier}'"), "setting a password")
+        .await?;
     let settings = [
         ("search_path", "public, pg_temp"),
         ("statement_timeout", login.statement_timeout),
@@ -411,7 +413,11 @@ mod tests {
         ] {
             let given = options(local);
             let kept = require_tls(&given).unwrap();
-            assert_eq!(format!("{:?}", kept.get_ssl_mode()), format!("{:?}", given.get_ssl_mode()), "{local}");
+            assert_eq!(
+                format!("{:?}", kept.get_ssl_mode()),
+                format!("{:?}", given.get_ssl_mode()),
+                "{local}"
+            );
         }
         for (url, held) in [
             ("postgres://u@db.example.com/d", true),

@@ -39,7 +39,7 @@ codes!(
     /// The body is not I-JSON, or did not arrive whole.
     400 BodyInvalid = "body_invalid",
     /// A field is missing, unknown, or breaks its rule.
-    400 ValidationFailed = "validation_failed",
+    400 ValidationError = "validation_error",
     /// A query parameter is unknown or breaks its rule.
     400 QueryInvalid = "query_invalid",
     /// The cursor is not one that a list gave out.
@@ -54,8 +54,14 @@ codes!(
     401 ApiKeyInvalid = "api_key_invalid",
     /// The key, its holder or its creator lacks the scope that the route needs.
     403 InsufficientScope = "insufficient_scope",
-    /// More rights were to be given than the giver has.
-    403 RightsExceeded = "rights_exceeded",
+    /// The key to make would have scopes that its maker lacks.
+    403 ScopeExceedsCreator = "scope_exceeds_creator",
+    /// The key to make would have scopes that its holder's role lacks.
+    403 ScopeExceedsHolder = "scope_exceeds_holder",
+    /// A test key was to make a live one.
+    403 EnvironmentExceedsCreator = "environment_exceeds_creator",
+    /// Only a person may do this, and the key is held by an agent.
+    403 MemberRequired = "member_required",
     /// The decision is deny; `data` holds the reasons.
     403 IntentDenied = "intent_denied",
     /// The organization is halted: nothing acts in it.
@@ -76,8 +82,30 @@ codes!(
     408 RequestTimeout = "request_timeout",
     /// A unique value is taken.
     409 AlreadyExists = "already_exists",
-    /// The object's state does not allow it.
-    409 StateConflict = "state_conflict",
+    /// The change would change nothing.
+    409 Unchanged = "unchanged",
+    /// The member was removed.
+    409 MemberRemoved = "member_removed",
+    /// The member who delegates is not active.
+    409 DelegatorNotActive = "delegator_not_active",
+    /// The delegation was revoked.
+    409 DelegationRevoked = "delegation_revoked",
+    /// The owner is not an active member.
+    409 OwnerNotActive = "owner_not_active",
+    /// The agent was retired.
+    409 AgentRetired = "agent_retired",
+    /// The key's holder is unknown, removed or retired.
+    409 HolderNotActive = "holder_not_active",
+    /// The key was revoked, has expired, or was rotated before.
+    409 KeyNotActive = "key_not_active",
+    /// The key was revoked before.
+    409 KeyRevoked = "key_revoked",
+    /// Only a previous signing key can be retired.
+    409 SigningKeyNotPrevious = "signing_key_not_previous",
+    /// Tokens that the signing key signed may still be good.
+    409 SigningKeyInUse = "signing_key_in_use",
+    /// The organization is halted already, or not halted.
+    409 HaltUnchanged = "halt_unchanged",
     /// The organization would be left without an administrator.
     409 LastAdmin = "last_admin",
     /// The idempotency key was used for another request.

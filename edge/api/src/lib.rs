@@ -1,1 +1,40 @@
-//! 
+//! The types of the HTTP API: what is sent, what is answered, and the codes of what goes wrong.
+//!
+//! One module for each resource. Requests refuse unknown fields; answers may gain fields in later
+//! versions. The server describes these types in its OpenAPI document, and the client reads them.
+
+mod actions;
+mod agents;
+mod api_keys;
+mod code;
+mod delegations;
+mod emergency;
+mod envelope;
+mod installation;
+mod me;
+mod members;
+mod organization;
+mod policies;
+mod reason;
+mod signing_keys;
+mod tokens;
+pub mod words;
+
+pub use actions::{Action, ActionEffect, PutAction};
+pub use agents::{Agent, ChangeAgent, CreateAgent};
+pub use api_keys::{ApiKey, CreateApiKey, IssuedApiKey, RevokeApiKey, RotateApiKey};
+pub use code::Code;
+pub use delegations::{CreateDelegation, Delegation};
+pub use emergency::{EmergencyOrder, EmergencyState};
+pub use envelope::{Data, ErrorBody, Failure, List, ListQuery, Page};
+pub use installation::{Health, Readiness};
+pub use me::{Me, MyKey};
+pub use members::{ChangeMember, CreateMember, Member};
+pub use organization::{ChangeOrganization, ChangeSettings, Organization, Settings};
+pub use policies::{
+    ActivatePolicy, AddPolicyVersion, AppliedPack, CheckPolicy, CreatePolicy, Pack, Policy, PolicyCheck,
+    PolicyDetail, PolicyProblem, PolicyVersion,
+};
+pub use reason::{Reason, ReasonError};
+pub use signing_keys::{RetireSigningKey, RotateSigningKey, SigningKey};
+pub use tokens::{Revocation, RevocationTarget, RevokeTokens};

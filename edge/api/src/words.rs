@@ -48,3 +48,25 @@ impl Word {
         self.0
     }
 }
+
+/// Who acts: a member or an agent.
+#[derive(Debug, ToSchema)]
+pub struct PrincipalRef {
+    /// Which of the two.
+    #[allow(dead_code, reason = "stands for its schema only")]
+    r#type: PrincipalType,
+    /// Its id.
+    #[allow(dead_code, reason = "stands for its schema only")]
+    id: uuid::Uuid,
+}
+
+/// The kinds of principals.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, reason = "stands for its schema only")]
+pub enum PrincipalType {
+    /// A person.
+    Member,
+    /// A program.
+    Agent,
+}

@@ -220,7 +220,7 @@ impl Checked {
     fn explain(&self, error: &jsonschema::ValidationError<'_>) -> String {
         let place = error.instance_path().as_str();
         let place = if place.is_empty() { "/" } else { place };
-        let keyword = error.keyword();
+        let keyword = error.kind().keyword();
         // The rule's own text is the organization's, so it can be told; long ones only by name.
         let rule = self.schema.pointer(error.schema_path().as_str()).map(Value::to_string);
         match rule.filter(|rule| rule.len() <= 80) {

@@ -34,13 +34,16 @@ CREATE TABLE intents (
     risk smallint NOT NULL,
     environment text NOT NULL,
     created_at timestamptz NOT NULL,
+    -- the signed token, sealed: for the same idempotency key again, and for evidence once it is used
+    -- or expired
+    token bytea,
     PRIMARY KEY (org_id, id)
 );
 CALL protect('intents');
 CALL expose_to_appender('intents', 'SELECT, INSERT');
 GRANT SELECT ON intents TO chancery_app;
 
--- Which requests were made under which idempotency key, and what was answered (sealed).
+-- Which intent was made under which idempotency key.
 CREATE TABLE idempotency (
     org_id uuid NOT NULL,
     principal_id uuid NOT NULL,
@@ -48,7 +51,6 @@ CREATE TABLE idempotency (
     key_hash bytea NOT NULL,
     request_hash bytea NOT NULL,
     intent_id uuid NOT NULL,
-    answer bytea NOT NULL,
     created_at timestamptz NOT NULL,
     PRIMARY KEY (org_id, principal_id, route, key_hash)
 );

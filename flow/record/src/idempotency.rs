@@ -18,8 +18,6 @@ pub(crate) struct Claim {
     pub(crate) key_hash: [u8; 32],
     /// Hash of the request: the same key with another request is refused.
     pub(crate) request_hash: [u8; 32],
-    /// The token that was answered, if one was, sealed.
-    pub(crate) answer: Vec<u8>,
 }
 
 /// The request that used the key first.
@@ -27,7 +25,8 @@ pub(crate) struct Claim {
 pub(crate) struct Earlier {
     pub(crate) intent: IntentId,
     pub(crate) request_hash: [u8; 32],
-    pub(crate) answer: Vec<u8>,
+    /// The token that was answered, if one was, sealed.
+    pub(crate) token: Option<Vec<u8>>,
     pub(crate) link: Link,
 }
 
@@ -35,7 +34,7 @@ pub(crate) struct Earlier {
 struct EarlierRow {
     intent_id: Uuid,
     request_hash: Vec<u8>,
-    answer: Vec<u8>,
+    token: Option<Vec<u8>>,
     seq: i64,
     entry_hash: Vec<u8>,
 }
@@ -73,8 +72,8 @@ async fn insert(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query(
-        "INSERT INTO idempotency (org_id, principal_id, route, key_hash, request_hash, intent_id, answer, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        "INSERT INTO idempotency (org_id, principal_id, route, key_hash, request_hash, intent_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
     )
     .bind(org)
     .bind(claim.principal.as_uuid())
@@ -82,7 +81,6 @@ async fn insert(
     .bind(claim.key_hash.as_slice())
     .bind(claim.request_hash.as_slice())
     .bind(intent.as_uuid())
-    .bind(&claim.answer)
     .bind(now.to_offset())
     .execute(connection)
     .await?;
@@ -91,7 +89,7 @@ async fn insert(
 
 async fn find(connection: &mut PgConnection, org: Uuid, claim: &Claim) -> Result<Option<Earlier>, StoreError> {
     let row: Option<EarlierRow> = sqlx::query_as(
-        "SELECT i.intent_id, i.request_hash, i.answer, e.seq, e.entry_hash
+        "SELECT i.intent_id, i.request_hash, d.token, e.seq, e.entry_hash
          FROM idempotency i
          JOIN intents d ON d.org_id = i.org_id AND d.id = i.intent_id
          JOIN entries e ON e.org_id = d.org_id AND e.seq = d.seq
@@ -113,7 +111,7 @@ impl TryFrom<EarlierRow> for Earlier {
         Ok(Self {
             intent: IntentId::from_uuid(row.intent_id),
             request_hash: hash("idempotency", row.request_hash)?,
-            answer: row.answer,
+            token: row.token,
             link: Link { seq, entry_hash: hash("entries", row.entry_hash)? },
         })
     }

@@ -1,5 +1,6 @@
 //! The rows of decided intents.
 
+use chancery_crypto::Context;
 use chancery_model::{Environment, IntentId, KeyId, OrgId, Principal, Timestamp};
 use chancery_store::StoreError;
 use sqlx::PgConnection;
@@ -19,6 +20,8 @@ pub(crate) struct IntentRow {
     pub(crate) effect: &'static str,
     pub(crate) risk: u8,
     pub(crate) environment: Environment,
+    /// The signed token, sealed.
+    pub(crate) token: Option<Vec<u8>>,
 }
 
 /// Intents in columns, for one array insert.
@@ -36,6 +39,7 @@ pub(crate) struct Columns<'a> {
     risk: Vec<i16>,
     environment: Vec<&'static str>,
     created_at: Vec<OffsetDateTime>,
+    token: Vec<Option<&'a [u8]>>,
 }
 
 impl<'a> Columns<'a> {
@@ -52,6 +56,7 @@ impl<'a> Columns<'a> {
         self.risk.push(i16::from(row.risk));
         self.environment.push(row.environment.as_str());
         self.created_at.push(now.to_offset());
+        self.token.push(row.token.as_deref());
     }
 
     pub(crate) async fn insert(self, connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -60,9 +65,9 @@ impl<'a> Columns<'a> {
         }
         sqlx::query(
             "INSERT INTO intents (org_id, id, seq, principal_kind, principal_id, key_id, action, resource_type,
-                                  effect, risk, environment, created_at)
+                                  effect, risk, environment, created_at, token)
              SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
-                                  $8::text[], $9::text[], $10::int2[], $11::text[], $12::timestamptz[])",
+                                  $8::text[], $9::text[], $10::int2[], $11::text[], $12::timestamptz[], $13::bytea[])",
         )
         .bind(self.org)
         .bind(self.id)
@@ -76,8 +81,14 @@ impl<'a> Columns<'a> {
         .bind(self.risk)
         .bind(self.environment)
         .bind(self.created_at)
+        .bind(self.token)
         .execute(connection)
         .await?;
         Ok(())
     }
+}
+
+/// What a sealed token is bound to.
+pub(crate) fn token_context(org: OrgId, intent: &str) -> Context<'_> {
+    Context { org: Some(org), table: "intents", column: "token", row: intent, purpose: "token" }
 }

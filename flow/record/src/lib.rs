@@ -1,1 +1,40 @@
-//! 
+//! The record: every decision, redemption and change, appended once, chained, committed to, sealed.
+//!
+//! [`Recorder`] is the only holder of the right to commit. Its three doors are [`Recorder::open`]
+//! for verdicts, [`Recorder::redeem`] for tokens and [`Recorder::commit`] for mutations; each gives
+//! a [`chancery_store::Receipt`], and nothing is released without one.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests may fail loudly"
+    )
+)]
+
+mod chain;
+pub mod checkpoint;
+mod committer;
+mod entry;
+pub mod evidence;
+mod idempotency;
+mod intents;
+mod open;
+pub mod query;
+mod recorder;
+mod redeem;
+mod scan;
+pub mod verify;
+
+use chancery_store::Migration;
+
+pub use entry::OpenedPayload;
+pub use open::{IdempotencyKey, Opened, Opening, Outcome, Replayed};
+pub use recorder::{Actor, QueueLimits, RecordError, Recorder};
+
+/// The tables of this crate.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { version: 50, name: "record", sql: include_str!("../migrations/0050_record.sql") }];

@@ -169,7 +169,7 @@ impl Recorder {
         if scoped.scope().is_founding() {
             insert_head(&mut scoped, now).await?;
         }
-        let payload = ijson::canonical(&json!({"actor": actor.words(), "change": change.payload}))?;
+        let payload = ijson::canonical(&with_actor(change.payload, actor))?;
         let key = self.store.keyring().key_within(&mut scoped, change.subject).await?;
         let words = Words {
             org,
@@ -213,6 +213,13 @@ impl Recorder {
 
 /// Where a job's answer arrives.
 pub(crate) type Waiter = tokio::sync::oneshot::Receiver<Answer>;
+
+fn with_actor(mut payload: Value, actor: Actor) -> Value {
+    if let Value::Object(members) = &mut payload {
+        members.insert("actor".to_owned(), actor.words());
+    }
+    payload
+}
 
 fn move_epoch(tip: &mut Tip, change: &Change) {
     if change.epoch == Epoch::Bump {

@@ -1,6 +1,6 @@
 //! Members: the people in an organization.
 
-use chancery_crypto::{Context, DataKey, Sealed};
+use chancery_crypto::{Context, DataKey, SealError, Sealed};
 use chancery_model::{MemberId, OrgId, Role, Timestamp};
 use chancery_store::{Change, Epoch, Keyring, KeyringError, Scoped, StoreError, Write};
 use serde_json::json;
@@ -80,9 +80,12 @@ pub enum MemberError {
     /// The member was removed.
     #[error("the member was removed")]
     Removed,
-    /// The profile could not be sealed.
+    /// The member's key could not be made.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
+    /// The profile could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -97,7 +100,7 @@ impl MemberError {
             Self::LastAdmin => "last_admin",
             Self::Unchanged => "unchanged",
             Self::Removed => "member_removed",
-            Self::Keyring(_) | Self::Store(_) => "internal",
+            Self::Keyring(_) | Self::Seal(_) | Self::Store(_) => "internal",
         }
     }
 
@@ -124,8 +127,7 @@ pub async fn create(
     let id = MemberId::new(now, keyring.random().bytes());
     let key = keyring.create_subject_key(scoped, org_key, id.into()).await?;
     let row = id.to_string();
-    let profile = Sealed::seal(&key, &profile_context(org, &row), &new.profile, &**keyring.random())
-        .map_err(KeyringError::from)?;
+    let profile = Sealed::seal(&key, &profile_context(org, &row), &new.profile, &**keyring.random())?;
     let member = Member {
         org,
         id,

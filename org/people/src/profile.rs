@@ -46,7 +46,9 @@ impl FromStr for Email {
         let clean = text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace());
         match text.rsplit_once('@') {
             // A quoted local part may hold `@`; nobody has one, and mail systems disagree about it.
-            Some((local, domain)) if clean && !local.is_empty() && !local.contains('@') && !domain.is_empty() => {
+            Some((local, domain))
+                if clean && !local.is_empty() && !local.contains('@') && !domain.is_empty() =>
+            {
                 Ok(Self(text.into()))
             }
             _ => Err(EmailError),

@@ -181,18 +181,20 @@ async fn update(scoped: &mut Scoped<Write>, settings: &Settings) -> Result<(), S
 mod tests {
     use super::*;
 
-    const DEFAULT: Settings = Settings {
-        token_algorithm: Algorithm::Rs256,
-        token_ttl_seconds: 300,
-        escalate_at: 70,
-        deny_at: 90,
-    };
+    const DEFAULT: Settings =
+        Settings { token_algorithm: Algorithm::Rs256, token_ttl_seconds: 300, escalate_at: 70, deny_at: 90 };
 
     #[test]
     fn bounds_hold_alone_and_together() {
         let ttl = |seconds| SettingsPatch { token_ttl_seconds: Some(seconds), ..Default::default() };
         let thresholds = |escalate_at, deny_at| SettingsPatch { escalate_at, deny_at, ..Default::default() };
-        for good in [ttl(30), ttl(900), thresholds(Some(90), None), thresholds(Some(100), Some(101)), thresholds(Some(0), Some(0))] {
+        for good in [
+            ttl(30),
+            ttl(900),
+            thresholds(Some(90), None),
+            thresholds(Some(100), Some(101)),
+            thresholds(Some(0), Some(0)),
+        ] {
             assert!(DEFAULT.patched(&good).is_ok(), "{good:?}");
         }
         for (bad, field) in [

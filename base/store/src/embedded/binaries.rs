@@ -63,11 +63,9 @@ impl Search<'_> {
             return Ok(binaries);
         }
         Err(match (made_by, newest) {
-            (Some(cluster_version), Some(newest)) => EmbeddedError::OtherVersion {
-                path: cluster.to_owned(),
-                cluster: cluster_version,
-                newest,
-            },
+            (Some(cluster_version), Some(newest)) => {
+                EmbeddedError::OtherVersion { path: cluster.to_owned(), cluster: cluster_version, newest }
+            }
             (_, older) => EmbeddedError::NoBinaries { older },
         })
     }
@@ -106,10 +104,7 @@ fn configured(folder: &Path) -> Result<Binaries, EmbeddedError> {
     let bad = |problem| EmbeddedError::BadBinaries { folder: folder.to_owned(), problem };
     let binaries = inspect(folder).map_err(bad)?;
     if binaries.version < OLDEST {
-        return Err(bad(format!(
-            "holds version {}, and {OLDEST} or newer is needed",
-            binaries.version
-        )));
+        return Err(bad(format!("holds version {}, and {OLDEST} or newer is needed", binaries.version)));
     }
     Ok(binaries)
 }
@@ -128,7 +123,8 @@ fn inspect(folder: &Path) -> Result<Binaries, String> {
         .output()
         .map_err(|error| format!("holds a `postgres` that cannot be run: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let version = major(&text).ok_or_else(|| "holds a `postgres` that does not tell its version".to_owned())?;
+    let version =
+        major(&text).ok_or_else(|| "holds a `postgres` that does not tell its version".to_owned())?;
     Ok(Binaries { folder: folder.to_owned(), version })
 }
 
@@ -189,7 +185,11 @@ mod tests {
         assert_eq!(found, Binaries { folder: fs::canonicalize(on_path).unwrap(), version: 15 });
 
         let old = install(root.path(), "old", "13.4");
-        assert_eq!(search(root.path(), Some(&old), &none).unwrap().folder, newest, "an old one is passed over");
+        assert_eq!(
+            search(root.path(), Some(&old), &none).unwrap().folder,
+            newest,
+            "an old one is passed over"
+        );
     }
 
     #[test]

@@ -50,7 +50,9 @@ pub enum EmbeddedError {
         data_dir: PathBuf,
     },
     /// Started by root, and this machine has no user that could run Postgres.
-    #[error("Postgres does not run as root, and there is neither a user `postgres` nor `nobody` to run it as")]
+    #[error(
+        "Postgres does not run as root, and there is neither a user `postgres` nor `nobody` to run it as"
+    )]
     NoAccount,
     /// The user that Postgres runs as cannot reach the data directory.
     #[error(

@@ -11,8 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::error::{EmbeddedError, OnFile};
 use super::SUPERUSER;
+use super::error::{EmbeddedError, OnFile};
 
 /// The port names the socket's file; nothing listens on the network.
 pub(super) const PORT: u16 = 5432;
@@ -68,8 +68,7 @@ impl Layout {
 
     /// Takes the cluster for this process until the file is closed, by its end at the latest.
     pub(super) fn lock(&self) -> Result<File, EmbeddedError> {
-        let file =
-            OpenOptions::new().append(true).create(true).mode(0o600).open(&self.lock).on(&self.lock)?;
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.lock).on(&self.lock)?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(EmbeddedError::InUse { data_dir: self.data_dir.clone() }),

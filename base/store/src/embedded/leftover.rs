@@ -22,7 +22,8 @@ pub(super) async fn clear(layout: &Layout) -> Result<(), EmbeddedError> {
         let pid = recorded.pid;
         if runs(pid, layout) {
             tracing::warn!(pid = pid.as_raw_pid(), "stopping a Postgres that a killed server left running");
-            end(pid, &[(FAST, PATIENCE), (IMMEDIATE, PATIENCE), (KILL, PATIENCE)], || !runs(pid, layout)).await?;
+            end(pid, &[(FAST, PATIENCE), (IMMEDIATE, PATIENCE), (KILL, PATIENCE)], || !runs(pid, layout))
+                .await?;
         }
     }
     // A backend in the middle of a statement outlives its postmaster, and holds the shared memory

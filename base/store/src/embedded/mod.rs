@@ -82,8 +82,7 @@ impl Embedded {
         cluster::make_if_missing(&layout, &account, &binaries, &options).await?;
         cluster::write_settings(&layout, &account, &options.settings)?;
         account.own_folder(&layout.socket_dir)?;
-        let postmaster =
-            Postmaster::start(&layout, &account, &binaries, &options.superuser_password).await?;
+        let postmaster = Postmaster::start(&layout, &account, &binaries, &options.superuser_password).await?;
         Ok(Self { layout, account, binaries, postmaster, password: options.superuser_password, _lock: lock })
     }
 

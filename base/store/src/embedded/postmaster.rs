@@ -73,7 +73,8 @@ impl Postmaster {
         password: &SecretString,
     ) -> Result<Self, EmbeddedError> {
         bound(&layout.log).on(&layout.log)?;
-        let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&layout.log).on(&layout.log)?;
+        let log =
+            OpenOptions::new().append(true).create(true).mode(0o600).open(&layout.log).on(&layout.log)?;
         let log_start = log.metadata().on(&layout.log)?.len();
         let program = binaries.path("postgres");
         let child = account

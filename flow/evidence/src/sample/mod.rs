@@ -12,6 +12,7 @@
 )]
 
 mod dice;
+mod example;
 mod mutate;
 mod record;
 
@@ -25,6 +26,7 @@ use crate::bundle::kind;
 use crate::{Bundle, CheckpointSigner, FORMAT, Hex, Jws, Organization, Token, intent_hash, public_claims};
 
 use dice::Dice;
+pub use example::example;
 pub use mutate::{MUTATIONS, REWRITES, flip_byte, mutate, rewrite};
 use record::Record;
 
@@ -194,7 +196,8 @@ impl<'a> Maker<'a> {
 
     fn make(mut self) -> Sample {
         let slug = format!("org-{}", self.dice.below(1_000));
-        self.append(kind::ORG_CREATED, json!({"slug": slug, "name": self.dice.text()}));
+        let name = self.dice.text();
+        self.append(kind::ORG_CREATED, json!({"slug": slug, "name": name}));
         self.noise();
         let jwk = self.publish_key();
         self.noise();

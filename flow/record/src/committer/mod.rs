@@ -11,7 +11,7 @@ mod queue;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_mint::Use;
+use chancery_mint::token_uses::TokenUse;
 use chancery_model::{Clock, IntentId};
 use chancery_store::{CommitRight, Receipt, Store, StoreError};
 use sqlx::{Connection, PgConnection};
@@ -33,7 +33,7 @@ pub(crate) struct Job {
     pub(crate) epoch: i64,
     pub(crate) intent: Option<IntentRow>,
     pub(crate) claim: Option<Claim>,
-    pub(crate) redemption: Option<Use>,
+    pub(crate) redemption: Option<TokenUse>,
     reply: oneshot::Sender<Answer>,
 }
 

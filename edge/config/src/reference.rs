@@ -1,0 +1,68 @@
+//! Every key, in the order in which people read them.
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name with its section, such as `server.listen`.
+    pub name: &'static str,
+    /// What its value must be.
+    pub expected: &'static str,
+}
+
+impl Key {
+    /// The section, empty for a key outside all of them, and the name in it.
+    #[must_use]
+    pub fn parts(&self) -> (&'static str, &'static str) {
+        self.name.rsplit_once('.').unwrap_or(("", self.name))
+    }
+
+    /// The environment variable that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{}{}", crate::sources::PREFIX, self.name.replace('.', "__").to_uppercase())
+    }
+}
+
+const fn key(name: &'static str, expected: &'static str) -> Key {
+    Key { name, expected }
+}
+
+/// Every key that can be set.
+pub const KEYS: [Key; 29] = [
+    key("data_dir", "a path"),
+    key("kek_file", "a path"),
+    key("server.listen", "an IP address and a port, such as \"127.0.0.1:8420\""),
+    key("server.behind_proxy", "true or false"),
+    key("server.public_url", "an address without a path, such as \"https://chancery.example.com\""),
+    key("server.request_timeout_ms", "milliseconds, 100 to 600000"),
+    key("server.body_limit_bytes", "bytes, 1024 to 16777216"),
+    key("server.shutdown_grace_ms", "milliseconds, 0 to 600000"),
+    key("server.tls.certificate", "the path of a PEM file, together with `server.tls.key`"),
+    key("server.tls.key", "the path of a PEM file, together with `server.tls.certificate`"),
+    key("database.url", "an address such as \"postgres://USER:PASSWORD@HOST/DATABASE\""),
+    key("database.binaries", "the path of a folder with `postgres` and `initdb`"),
+    key("database.app_connections", "a number, 1 to 1000"),
+    key("database.appender_connections", "a number, 1 to 1000"),
+    key("database.worker_connections", "a number, 1 to 1000"),
+    key("limits.key_per_minute", "a number, 1 or more"),
+    key("limits.key_burst", "a number, 1 or more"),
+    key("limits.organization_per_minute", "a number, 1 or more"),
+    key("limits.organization_burst", "a number, 1 or more"),
+    key("tokens.issuer", "an address such as \"https://chancery.example.com\""),
+    key("tokens.default_ttl_seconds", "seconds, 30 to 900"),
+    key("keys.prefix", "2 to 12 of `a-z` and `0-9`, beginning with a letter"),
+    key("record.checkpoint_interval_ms", "milliseconds, 10 to 1000"),
+    key("record.checkpoint_file", "a path"),
+    key("record.queue_length", "a number, 1 to 1000000"),
+    key("record.queue_share", "a number, 1 to `record.queue_length`"),
+    key("policies.installation_dir", "the path of a folder"),
+    key("log.level", "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
+    key("log.format", "\"text\" or \"json\""),
+];
+
+/// The keys whose values are never shown.
+pub(crate) const SECRETS: [&str; 1] = ["database.url"];
+
+pub(crate) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}

@@ -1,0 +1,189 @@
+//! The one failure of the API and the one place that renders it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use axum::body::Body;
+use chancery_api::{Code, ErrorBody, Failure};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::Value;
+
+/// A request that failed: one text for the caller, another for us.
+#[derive(Debug)]
+pub struct ApiError(Box<Refusal>);
+
+#[derive(Debug)]
+struct Refusal {
+    code: Code,
+    message: Cow<'static, str>,
+    field: Option<String>,
+    data: Option<Value>,
+    cause: Option<String>,
+    retry_after_seconds: Option<u64>,
+    stale: Option<i64>,
+}
+
+impl ApiError {
+    /// A failure with its text for the caller.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Refusal {
+            code,
+            message: message.into(),
+            field: None,
+            data: None,
+            cause: None,
+            retry_after_seconds: None,
+            stale: None,
+        }))
+    }
+
+    /// Absent, or another organization's: the same answer, so that nobody learns which.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "there is no such thing here")
+    }
+
+    /// A defect of ours: the caller learns nothing of it.
+    #[must_use]
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::new(Code::Internal, "the server failed; the request id finds it in the log").because(cause)
+    }
+
+    /// The organization changed since the caller's rights were read: the request is run again.
+    #[must_use]
+    pub fn stale(epoch: i64) -> Self {
+        let mut error = Self::new(Code::OrganizationBusy, "the organization changes too fast; try again");
+        error.0.stale = Some(epoch);
+        error.0.retry_after_seconds = Some(1);
+        error
+    }
+
+    /// The part of the request it is about.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.0.field = Some(field.into());
+        self
+    }
+
+    /// What to write into the log: never a secret, never text that a user supplied.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    /// What belongs to the failure: a decision, the problems of a policy.
+    #[must_use]
+    pub fn with(mut self, data: Value) -> Self {
+        self.0.data = Some(data);
+        self
+    }
+
+    /// When to try again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// Its code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The epoch that made the request's knowledge out of date, when that is what failed.
+    pub(crate) fn stale_epoch(&self) -> Option<i64> {
+        self.0.stale
+    }
+
+    /// The text for the log, when there is more to say than the code.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The answer.
+    pub(crate) fn render(self) -> Response<Body> {
+        let refusal = *self.0;
+        let challenge = challenge(&refusal);
+        let failure = Failure {
+            error: ErrorBody { code: refusal.code, message: refusal.message.into_owned(), field: refusal.field },
+            data: refusal.data,
+        };
+        let body = serde_json::to_vec(&failure).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() =
+            StatusCode::from_u16(failure.error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = refusal.retry_after_seconds {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// RFC 6750 §3: how to authenticate, or which scope was missing.
+fn challenge(refusal: &Refusal) -> Option<HeaderValue> {
+    match refusal.code {
+        Code::Unauthenticated => Some(HeaderValue::from_static("Bearer realm=\"chancery\"")),
+        Code::ApiKeyInvalid => {
+            Some(HeaderValue::from_static("Bearer realm=\"chancery\", error=\"invalid_token\""))
+        }
+        Code::InsufficientScope => {
+            let scope = refusal.field.as_deref().unwrap_or_default();
+            let text = format!("Bearer realm=\"chancery\", error=\"insufficient_scope\", scope=\"{scope}\"");
+            HeaderValue::try_from(text).ok()
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    async fn body(response: Response<Body>) -> String {
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_caller_reads_its_text_and_never_ours() {
+        let error = ApiError::internal("connection to 10.0.0.7 refused");
+        assert_eq!(error.cause(), Some("connection to 10.0.0.7 refused"));
+        let response = error.render();
+        assert_eq!(response.status(), 500);
+        let text = body(response).await;
+        assert_eq!(
+            text,
+            r#"{"error":{"code":"internal","message":"the server failed; the request id finds it in the log"}}"#
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_carries_field_data_and_headers() {
+        let error = ApiError::new(Code::RateLimited, "slower").at("key").retry_after(3);
+        let response = error.with(serde_json::json!({"a": 1})).render();
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()[RETRY_AFTER], "3");
+        assert_eq!(
+            body(response).await,
+            r#"{"error":{"code":"rate_limited","message":"slower","field":"key"},"data":{"a":1}}"#
+        );
+    }
+
+    #[test]
+    fn a_missing_scope_is_named_in_the_challenge() {
+        let response = ApiError::new(Code::InsufficientScope, "").at("agents:read").render();
+        assert_eq!(
+            response.headers()[WWW_AUTHENTICATE],
+            r#"Bearer realm="chancery", error="insufficient_scope", scope="agents:read""#
+        );
+    }
+}

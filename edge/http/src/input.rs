@@ -1,0 +1,149 @@
+//! What a handler reads of a request: a body, a query, or nothing. Parsed after the guard, before
+//! the handler, and described in the OpenAPI document by the same type.
+
+use axum::extract::Query as AxumQuery;
+use bytes::Bytes;
+use chancery_api::{Code, ListQuery};
+use chancery_model::ijson;
+use http::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
+use utoipa::openapi::path::{OperationBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::{ContentBuilder, Required};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::openapi::Schemas;
+use crate::{ApiError, Head, cursor};
+
+/// Something a handler reads.
+pub trait Input: Sized + Send + Sync {
+    /// Whether it is read from the body; otherwise the body is not even received.
+    const TAKES_BODY: bool;
+
+    /// What can be wrong with it.
+    const CODES: &'static [Code];
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// A failure that names the part that breaks its rule.
+    fn read(head: &Head, body: &Bytes) -> Result<Self, ApiError>;
+
+    /// Describes it.
+    fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder;
+}
+
+/// No body and no query.
+#[derive(Debug)]
+pub struct Nothing;
+
+impl Input for Nothing {
+    const TAKES_BODY: bool = false;
+    const CODES: &'static [Code] = &[Code::QueryInvalid];
+
+    fn read(head: &Head, _: &Bytes) -> Result<Self, ApiError> {
+        if head.uri.query().is_some_and(|query| !query.is_empty()) {
+            return Err(ApiError::new(Code::QueryInvalid, "this route takes no query parameters"));
+        }
+        Ok(Self)
+    }
+
+    fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
+        operation
+    }
+}
+
+/// A body of `application/json`.
+#[derive(Debug)]
+pub struct Json<T>(
+    /// The body.
+    pub T,
+);
+
+impl<T: DeserializeOwned + ToSchema + Send + Sync> Input for Json<T> {
+    const TAKES_BODY: bool = true;
+    const CODES: &'static [Code] = &[
+        Code::ContentTypeUnsupported,
+        Code::BodyInvalid,
+        Code::ValidationFailed,
+        Code::QueryInvalid,
+        Code::RequestTimeout,
+        Code::BodyTooLarge,
+    ];
+
+    fn read(head: &Head, body: &Bytes) -> Result<Self, ApiError> {
+        Nothing::read(head, body)?;
+        if !is_json(head) {
+            return Err(ApiError::new(Code::ContentTypeUnsupported, "send the body as `application/json`")
+                .at(CONTENT_TYPE.as_str()));
+        }
+        let value = ijson::parse(body).map_err(|error| ApiError::new(Code::BodyInvalid, error.message))?;
+        serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
+            let field = error.path().to_string();
+            let failure = ApiError::new(Code::ValidationFailed, shorten(error.into_inner().to_string()));
+            if field == "." { failure } else { failure.at(shorten(field)) }
+        })
+    }
+
+    fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {
+        let content = ContentBuilder::new().schema(Some(schemas.reference::<T>())).build();
+        operation.request_body(Some(
+            RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build(),
+        ))
+    }
+}
+
+/// The query of a request.
+#[derive(Debug)]
+pub struct Query<T>(
+    /// The parameters.
+    pub T,
+);
+
+impl<T: DeserializeOwned + IntoParams + Send + Sync> Input for Query<T> {
+    const TAKES_BODY: bool = false;
+    const CODES: &'static [Code] = &[Code::QueryInvalid, Code::CursorInvalid];
+
+    fn read(head: &Head, _: &Bytes) -> Result<Self, ApiError> {
+        AxumQuery::try_from_uri(&head.uri)
+            .map(|AxumQuery(query)| Self(query))
+            .map_err(|error| ApiError::new(Code::QueryInvalid, shorten(error.body_text())))
+    }
+
+    fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
+        operation.parameters(Some(T::into_params(|| Some(ParameterIn::Query))))
+    }
+}
+
+impl Query<ListQuery> {
+    /// How many things at most, and behind which one to begin.
+    ///
+    /// # Errors
+    /// [`Code::QueryInvalid`] or [`Code::CursorInvalid`].
+    pub fn window<T: std::str::FromStr>(&self) -> Result<(u16, Option<T>), ApiError> {
+        let limit = self.0.limit.unwrap_or(100);
+        let limit = u16::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=1_000).contains(limit))
+            .ok_or_else(|| ApiError::new(Code::QueryInvalid, "`limit` is 1 to 1000").at("limit"))?;
+        Ok((limit, self.0.cursor.as_deref().map(cursor::decode).transpose()?))
+    }
+}
+
+/// `application/json`, alone or with `charset=utf-8`, standing once.
+fn is_json(head: &Head) -> bool {
+    let Ok(Some(text)) = head.header(&CONTENT_TYPE) else { return false };
+    let (kind, parameters) = text.split_once(';').map_or((text, None), |(kind, rest)| (kind, Some(rest.trim())));
+    kind.trim().eq_ignore_ascii_case("application/json")
+        && parameters.is_none_or(|p| p.eq_ignore_ascii_case("charset=utf-8") || p.eq_ignore_ascii_case("charset=\"utf-8\""))
+}
+
+/// A parser's message may quote what was sent: it goes back to who sent it, but not at any length.
+fn shorten(mut text: String) -> String {
+    const MOST: usize = 300;
+    if let Some(end) = (text.len() > MOST).then(|| text.floor_char_boundary(MOST)) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

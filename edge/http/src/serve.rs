@@ -1,0 +1,140 @@
+//! The way of every request through the server, in order: request id, size, time, guard
+//! (authenticate, enter, limits, permission), body, handler, answer, log. The guard to the handler
+//! are in `route.rs`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::{MethodFilter, on};
+use chancery_api::Code;
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Response};
+
+use crate::head::REQUEST_ID;
+use crate::observe::{Meters, Told, describe_meters, method_word};
+use crate::route::{Outcome, Runner, too_large};
+use crate::{ApiError, App, Head, RequestId, Route};
+
+/// What bounds a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The largest body, in bytes.
+    pub body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_time: Duration,
+    /// How long the whole may take.
+    pub request_time: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            body_bytes: 256 * 1024,
+            body_time: Duration::from_secs(10),
+            request_time: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The server of these routes. The recorder of metrics must be installed before.
+pub fn router(app: &Arc<App>, routes: Vec<Route>) -> Router {
+    describe_meters();
+    let mut router = Router::new();
+    for route in routes {
+        let Ok(filter) = MethodFilter::try_from(route.method.clone()) else { continue };
+        let path = route.path;
+        let mounted = Mounted::new(method_word(&route.method), path, route.run);
+        router = router.route(path, on(filter, mounted.handler(app)));
+    }
+    let lost = Mounted::refusing(|| ApiError::new(Code::NotFound, "there is no such route"));
+    let mistaken =
+        Mounted::refusing(|| ApiError::new(Code::MethodNotAllowed, "this route takes only the methods in `Allow`"));
+    router.method_not_allowed_fallback(mistaken.handler(app)).fallback(lost.handler(app))
+}
+
+struct Mounted {
+    method: &'static str,
+    route: &'static str,
+    meters: Meters,
+    run: Runner,
+}
+
+impl Mounted {
+    fn new(method: &'static str, route: &'static str, run: Runner) -> Arc<Self> {
+        Arc::new(Self { method, route, meters: Meters::of(method, route), run })
+    }
+
+    fn refusing(refuse: fn() -> ApiError) -> Arc<Self> {
+        Self::new("other", "unmatched", Box::new(move |_, _, _| Box::pin(async move { Err(refuse()) })))
+    }
+
+    fn handler(
+        self: Arc<Self>,
+        app: &Arc<App>,
+    ) -> impl Fn(Request) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send>> + Clone + Send + Sync + 'static
+    {
+        let app = Arc::clone(app);
+        move |request| Box::pin(serve(Arc::clone(&app), Arc::clone(&self), request))
+    }
+}
+
+async fn serve(app: Arc<App>, mounted: Arc<Mounted>, request: Request) -> Response<Body> {
+    let started = Instant::now();
+    let id = RequestId::of(request.headers(), &*app.clock, &*app.random);
+    let (head, outcome) = match split(&app, &id, request).await {
+        Ok((head, body)) => {
+            let head = Arc::new(head);
+            let run = (mounted.run)(Arc::clone(&app), Arc::clone(&head), body);
+            let outcome = tokio::time::timeout(app.bounds.request_time, run).await;
+            (Some(head), outcome.unwrap_or_else(|_| Err(timed_out())))
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let (mut response, failure) = render(outcome);
+    dress(response.headers_mut(), &id);
+    let (status, took) = (response.status(), started.elapsed());
+    mounted.meters.observe(status, took);
+    let (method, route) = (mounted.method, mounted.route);
+    Told { method, route, id: &id, head: head.as_deref(), status, took, failure }.log();
+    response
+}
+
+async fn split(app: &App, id: &RequestId, request: Request) -> Result<(Head, Body), ApiError> {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: u64| length > app.bounds.body_bytes as u64) {
+        return Err(too_large(app.bounds.body_bytes));
+    }
+    Head::split(id.clone(), request).await
+}
+
+fn timed_out() -> ApiError {
+    ApiError::new(Code::TimedOut, "the request took too long; look up what became of it before repeating it")
+}
+
+fn render(outcome: Outcome) -> (Response<Body>, Option<(Code, Option<String>)>) {
+    match outcome {
+        Ok(response) => (response, None),
+        Err(error) => {
+            let failure = (error.code(), error.cause().map(str::to_owned));
+            (error.render(), Some(failure))
+        }
+    }
+}
+
+/// What every answer carries.
+fn dress(headers: &mut HeaderMap, id: &RequestId) {
+    headers.insert(REQUEST_ID, id.header());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}

@@ -1,0 +1,93 @@
+//! Standard output, for people and pipes. The log goes to standard error (`logging.rs`).
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+/// What is written to standard output.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    coloured: bool,
+}
+
+/// How a piece of text stands out.
+#[derive(Clone, Copy, Debug)]
+pub enum Style {
+    /// A heading.
+    Bold,
+    /// Of less weight.
+    Dim,
+    /// It held.
+    Good,
+    /// It did not.
+    Bad,
+    /// To be copied.
+    Command,
+}
+
+impl Style {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Bold => "1",
+            Self::Dim => "2",
+            Self::Good => "32",
+            Self::Bad => "31",
+            Self::Command => "36",
+        }
+    }
+}
+
+impl Terminal {
+    /// Standard output; coloured when it is a terminal and `NO_COLOR` (<https://no-color.org>) is not
+    /// set.
+    #[must_use]
+    pub fn stdout() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { coloured: wanted && io::stdout().is_terminal() }
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// When nobody reads any more, or the disk behind it is full.
+    pub fn line(self, text: impl Display) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{text}")?;
+        out.flush()
+    }
+
+    /// An empty line.
+    ///
+    /// # Errors
+    /// As [`Terminal::line`].
+    pub fn gap(self) -> io::Result<()> {
+        self.line("")
+    }
+
+    /// The text in a style, where styles are shown.
+    #[must_use]
+    pub fn paint(self, style: Style, text: impl Display) -> String {
+        if self.coloured { format!("\u{1b}[{}m{text}\u{1b}[0m", style.code()) } else { text.to_string() }
+    }
+}
+
+/// Text from elsewhere on one line: what could move the cursor or change colours is replaced.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_elsewhere_controls_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc\u{9b}d"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
+    }
+
+    #[test]
+    fn styles_show_only_on_a_terminal() {
+        assert_eq!(Terminal { coloured: false }.paint(Style::Good, "x"), "x");
+        assert_eq!(Terminal { coloured: true }.paint(Style::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
+    }
+}

@@ -1,0 +1,311 @@
+//! What can be done to a bundle: mutations that must be refused, and rewrites that say the same
+//! (or less) and must not be.
+
+use chancery_model::{OrgId, Timestamp};
+use serde_json::{Value, json};
+
+use super::dice::Dice;
+use base64::Engine as _;
+
+use super::{BASE64URL, Sample, SampleKeys, ed25519, sign_jws};
+use crate::bundle::kind;
+use crate::{Checkpoint, CheckpointSigner, Hex, OwnedLeaf, commit};
+
+/// The names [`mutate`] knows.
+pub const MUTATIONS: &[&str] = &[
+    "format", "organization-id", "organization-slug", "section-intent", "section-principal", "section-decision",
+    "section-approval-added", "section-approval-dropped", "section-token-claims", "section-result",
+    "section-dropped", "payload", "payload-and-section", "payload-recommitted", "payload-shredded-alone",
+    "salt-shredded-alone", "salt", "member-dropped", "member-added", "member-added-inside", "opening-dropped",
+    "opening-shredded", "second-opening", "foreign-use", "entry-duplicated", "entries-swapped", "leaves-swapped",
+    "payloads-swapped", "leaf-kind", "leaf-respelled", "seq", "prev-hash", "entry-hash", "proof-truncated", "proof-extended",
+    "proof-hash", "proofs-swapped", "checkpoint-stranger", "checkpoint-renamed", "checkpoint-other-organization",
+    "checkpoint-size", "checkpoint-root", "checkpoint-extended", "checkpoint-older", "checkpoint-signature", "checkpoint-unsigned",
+    "keys-unproven", "keys-doubled", "keys-dropped", "key-entry-dropped", "token-signature", "token-header",
+    "token-resigned", "token-key-replaced", "token-missing", "hex-upper", "array-for-object",
+];
+
+/// The names [`rewrite`] knows.
+pub const REWRITES: &[&str] = &[
+    "indented", "members-reversed", "escaped", "numbers-respelled", "cosigned", "token-withheld", "use-withheld",
+    "neighbour-added",
+];
+
+/// Applies a mutation; `None` when the sample has not what it changes.
+#[must_use]
+pub fn mutate(name: &str, seed: u64, sample: &Sample, keys: &SampleKeys) -> Option<Vec<u8>> {
+    let mut bundle = serde_json::to_value(&sample.bundle).unwrap();
+    let before = bundle.clone();
+    let mut dice = Dice::new(seed ^ 0x6d75_7461);
+    apply(name, &mut bundle, &mut dice, sample, keys)?;
+    (bundle != before).then(|| serde_json::to_vec(&bundle).unwrap())
+}
+
+fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys: &SampleKeys) -> Option<()> {
+    if name.starts_with("checkpoint-") {
+        bundle["checkpoint"] = json!(checkpoint(name, sample, keys)?);
+        return Some(());
+    }
+    if name.starts_with("key") || name.starts_with("token-") {
+        return token(name, bundle, sample);
+    }
+    if name.starts_with("section-") {
+        return section(name, bundle);
+    }
+    let entries = bundle["entries"].as_array_mut().unwrap();
+    let at = dice.index(entries.len());
+    let other = (at + 1 + dice.index(entries.len() - 1)) % entries.len();
+    let opened: Vec<_> = (0..entries.len()).filter(|at| entries[*at]["payload"].is_object()).collect();
+    let open_at = *dice.pick(&opened);
+    let opening = entries.iter().position(|entry| is_opening(entry))?;
+    match name {
+        "format" => bundle["format"] = json!("chancery-evidence/v2"),
+        "organization-id" => {
+            bundle["organization"]["id"] = json!(OrgId::new(Timestamp::from_micros(1), dice.entropy()));
+        }
+        "organization-slug" => bundle["organization"]["slug"] = json!("someone-else"),
+        "payload" => entries[open_at]["payload"]["added"] = json!(1),
+        "payload-and-section" => {
+            *entries[opening].pointer_mut("/payload/decision/effect")? = json!("allow!");
+            bundle["decision"]["effect"] = json!("allow!");
+        }
+        "payload-recommitted" => {
+            let entry = &mut entries[open_at];
+            entry["payload"]["added"] = json!(1);
+            let salt: Hex<32> = entry["salt"].as_str()?.parse().unwrap();
+            let payload = chancery_model::ijson::canonical(&entry["payload"]).unwrap();
+            let old = Hex(OwnedLeaf::parse(entry["leaf"].as_str()?).unwrap().commitment).to_string();
+            let new = Hex(commit(&salt.0, payload.as_bytes())).to_string();
+            entry["leaf"] = json!(entry["leaf"].as_str()?.replace(&old, &new));
+        }
+        "payload-shredded-alone" => entries[open_at]["payload"] = Value::Null,
+        "salt-shredded-alone" => entries[open_at]["salt"] = Value::Null,
+        "salt" => flip_hex(&mut entries[open_at]["salt"]),
+        "member-dropped" => {
+            let members = bundle.as_object_mut().unwrap();
+            let names: Vec<_> = members.keys().cloned().collect();
+            members.remove(dice.pick(&names));
+        }
+        "member-added" => bundle["note"] = json!("trust me"),
+        "member-added-inside" => match dice.below(2) {
+            0 => bundle["organization"]["name"] = json!("trust me"),
+            _ => entries[at]["note"] = json!("trust me"),
+        },
+        "opening-dropped" => drop(entries.remove(opening)),
+        "opening-shredded" => {
+            (entries[opening]["payload"], entries[opening]["salt"]) = (Value::Null, Value::Null);
+        }
+        "second-opening" => {
+            let seq = entries[opening]["seq"].as_u64()?;
+            insert(entries, sample, sample.record.find(|at, kind| at != seq && kind == kind::DENIED)?);
+        }
+        "foreign-use" => {
+            let have: Vec<_> = entries.iter().filter_map(|entry| entry["seq"].as_u64()).collect();
+            // Without the opening's payload there is no intent that a use could be foreign to.
+            entries[opening]["payload"].as_object()?;
+            insert(entries, sample, sample.record.find(|at, kind| kind == kind::TOKEN_USED && !have.contains(&at))?);
+        }
+        "entry-duplicated" => entries.insert(at, entries[at].clone()),
+        "entries-swapped" => entries.swap(at, other),
+        "leaves-swapped" => swap(entries, at, other, &["leaf"]),
+        "payloads-swapped" => swap(entries, at, other, &["payload", "salt"]),
+        "proofs-swapped" => swap(entries, at, other, &["inclusion_proof"]),
+        "leaf-kind" => {
+            let leaf = entries[opening]["leaf"].as_str()?.replace("intent.denied", "intent.allowed");
+            entries[opening]["leaf"] = json!(leaf.replace("intent.escalated", "intent.allowed"));
+        }
+        "leaf-respelled" => entries[at]["leaf"] = json!(entries[at]["leaf"].as_str()?.replace("\"v\":1", "\"v\": 1")),
+        "seq" => entries[at]["seq"] = json!(entries[at]["seq"].as_u64()? + 1),
+        "prev-hash" => flip_hex(&mut entries[at]["prev_hash"]),
+        "entry-hash" => flip_hex(&mut entries[at]["entry_hash"]),
+        "proof-truncated" => drop(entries[at]["inclusion_proof"].as_array_mut()?.pop()?),
+        "proof-extended" => entries[at]["inclusion_proof"].as_array_mut()?.push(json!("00".repeat(32))),
+        "proof-hash" => flip_hex(entries[at]["inclusion_proof"].as_array_mut()?.first_mut()?),
+        "hex-upper" => {
+            entries[at]["entry_hash"] = json!(entries[at]["entry_hash"].as_str()?.to_uppercase());
+        }
+        "array-for-object" => bundle["organization"] = json!([bundle["organization"]["id"], bundle["organization"]["slug"]]),
+        _ => panic!("no mutation `{name}`"),
+    }
+    Some(())
+}
+
+fn section(name: &str, bundle: &mut Value) -> Option<()> {
+    match name {
+        "section-intent" => bundle["intent"].pointer_mut("/canonical/arguments")?["added"] = json!(1),
+        "section-principal" => bundle["principal"].as_object_mut()?["id"] = json!("someone else"),
+        "section-decision" => bundle["decision"].as_object_mut()?["reasons"] = json!([]),
+        "section-approval-added" => bundle["approvals"].as_array_mut()?.push(json!({"intent_id": "x"})),
+        "section-approval-dropped" => drop(bundle["approvals"].as_array_mut()?.pop()?),
+        "section-token-claims" => bundle["token"].as_object_mut()?["claims"]["exp"] = json!(4_000_000_000_u64),
+        "section-result" => bundle["result_digest"] = json!("00".repeat(32)),
+        "section-dropped" => bundle["decision"] = Value::Null,
+        _ => panic!("no mutation `{name}`"),
+    }
+    Some(())
+}
+
+fn token(name: &str, bundle: &mut Value, sample: &Sample) -> Option<()> {
+    let forger = ed25519(9);
+    match name {
+        "token-missing" => bundle["token"].is_object().then(|| bundle["token"] = Value::Null)?,
+        "keys-unproven" => bundle["keys"].as_array_mut()?.push(forger.public().to_jwk("forged")),
+        "keys-doubled" => {
+            let first = bundle["keys"].as_array()?.first()?.clone();
+            bundle["keys"].as_array_mut()?.push(first);
+        }
+        "keys-dropped" => drop(bundle["keys"].as_array_mut()?.pop()?),
+        "key-entry-dropped" => {
+            bundle["keys"].as_array()?.first()?;
+            let is_key = |entry: &Value| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind::KEY_CREATED));
+            bundle["entries"].as_array_mut()?.retain(|entry| !is_key(entry));
+        }
+        _ => {
+            let jws = bundle["token"].get_mut("jws")?.as_object_mut()?;
+            let kid = sample.bundle.keys.first()?["kid"].clone();
+            match name {
+                "token-signature" => {
+                    let text = jws["signature"].as_str()?;
+                    let first = if text.starts_with('A') { "B" } else { "A" };
+                    jws["signature"] = json!(format!("{first}{}", &text[1..]));
+                }
+                "token-header" => {
+                    jws["protected"] = json!(sign_jws(&forger, &json!({"alg": "none", "kid": kid}), &json!({})).protected);
+                }
+                "token-resigned" | "token-key-replaced" => {
+                    let payload = jws["payload"].as_str()?.to_owned();
+                    let mut forged = sign_jws(&forger, &json!({"alg": "EdDSA", "kid": kid, "typ": "JWT"}), &json!({}));
+                    let message = format!("{}.{payload}", forged.protected);
+                    forged.signature = BASE64URL.encode(forger.sign(message.as_bytes()).unwrap());
+                    forged.payload = payload;
+                    bundle["token"]["jws"] = json!(forged);
+                    if name == "token-key-replaced" {
+                        bundle["keys"] = json!([forger.public().to_jwk(kid.as_str()?)]);
+                    }
+                }
+                _ => panic!("no mutation `{name}`"),
+            }
+        }
+    }
+    Some(())
+}
+
+fn checkpoint(name: &str, sample: &Sample, keys: &SampleKeys) -> Option<String> {
+    let right = sample.record.checkpoint("chancery.example");
+    let sign = |signer: &CheckpointSigner, checkpoint: &Checkpoint| Some(signer.sign(checkpoint).unwrap());
+    match name {
+        "checkpoint-stranger" => sign(&keys.stranger, &right),
+        "checkpoint-renamed" => {
+            let signer = CheckpointSigner::new("other.example".to_owned(), ed25519(1)).unwrap();
+            sign(&signer, &Checkpoint { origin: format!("other.example/{}", sample.record.org), ..right })
+        }
+        "checkpoint-other-organization" => {
+            let origin = "chancery.example/0190a5f2-7c3b-7d4e-8f00-0123456789ab".to_owned();
+            sign(&keys.trusted, &Checkpoint { origin, ..right })
+        }
+        // What a key once signed stands; these have the signature of the right one.
+        "checkpoint-size" => Some(sample.bundle.checkpoint.replacen(&format!("\n{}\n", right.size), &format!("\n{}\n", right.size + 1), 1)),
+        "checkpoint-root" => {
+            let wrong = Checkpoint { root: [7; 32], ..right.clone() };
+            Some(sample.bundle.checkpoint.replace(&right.to_string(), &wrong.to_string()))
+        }
+        "checkpoint-extended" => Some(sample.bundle.checkpoint.replacen("\n\n", "\nextension\n\n", 1)),
+        "checkpoint-older" => {
+            let size = sample.bundle.entries.last()?.seq - 1;
+            sign(&keys.trusted, &Checkpoint { size, ..right })
+        }
+        "checkpoint-signature" => {
+            let note = &sample.bundle.checkpoint;
+            let last = note.trim_end().len() - 4;
+            let wrong = if &note[last..=last] == "A" { "B" } else { "A" };
+            Some(format!("{}{wrong}{}", &note[..last], &note[last + 1..]))
+        }
+        "checkpoint-unsigned" => Some(right.to_string()),
+        _ => panic!("no mutation `{name}`"),
+    }
+}
+
+/// Applies a rewrite, after which the bundle must still be accepted; `None` when there is nothing
+/// to rewrite.
+#[must_use]
+pub fn rewrite(name: &str, sample: &Sample) -> Option<Vec<u8>> {
+    let mut bundle = serde_json::to_value(&sample.bundle).unwrap();
+    let compact = serde_json::to_string(&bundle).unwrap();
+    match name {
+        "indented" => return serde_json::to_vec_pretty(&bundle).ok(),
+        "members-reversed" => {
+            let mut members: Vec<_> =
+                bundle.as_object().unwrap().iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+            members.reverse();
+            return Some(format!("{{{}}}", members.join(",")).into_bytes());
+        }
+        "escaped" => {
+            let escape = |text: String, character: char| match character {
+                '\u{80}'.. => {
+                    let mut units = [0; 2];
+                    let units = character.encode_utf16(&mut units).iter();
+                    units.fold(text, |text, unit| format!("{text}\\u{unit:04X}"))
+                }
+                _ => text + character.encode_utf8(&mut [0; 4]),
+            };
+            return Some(compact.chars().fold(String::new(), escape).into_bytes());
+        }
+        "numbers-respelled" => {
+            let first = sample.bundle.entries.first()?.seq;
+            return Some(compact.replacen(&format!("\"seq\":{first}"), &format!("\"seq\":{first}.0e0"), 1).into_bytes());
+        }
+        "cosigned" => {
+            let note = sample.bundle.checkpoint.clone();
+            let line = format!("\u{2014} witness.example {}\n", "AAAA".repeat(25));
+            bundle["checkpoint"] = json!(note + &line.repeat(16));
+        }
+        "token-withheld" => {
+            bundle["token"].get_mut("jws")?.as_object()?;
+            bundle["token"]["jws"] = Value::Null;
+        }
+        "use-withheld" => {
+            let is_use = |entry: &Value| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind::TOKEN_USED));
+            bundle["entries"].as_array_mut()?.retain(|entry| !is_use(entry));
+        }
+        "neighbour-added" => {
+            let have: Vec<_> = sample.bundle.entries.iter().map(|entry| entry.seq).collect();
+            let seq = sample.record.find(|seq, kind| kind == "agent.created" && !have.contains(&seq))?;
+            insert(bundle["entries"].as_array_mut()?, sample, seq);
+        }
+        _ => panic!("no rewrite `{name}`"),
+    }
+    serde_json::to_vec(&bundle).ok()
+}
+
+/// Flips one bit of the file, anywhere.
+#[must_use]
+pub fn flip_byte(seed: u64, bytes: &[u8]) -> Vec<u8> {
+    let mut dice = Dice::new(seed ^ 0x666c_6970);
+    let mut flipped = bytes.to_vec();
+    flipped[dice.index(bytes.len())] ^= 1 << dice.below(8);
+    flipped
+}
+
+fn insert(entries: &mut Vec<Value>, sample: &Sample, seq: u64) {
+    let at = entries.iter().position(|entry| entry["seq"].as_u64().unwrap() > seq).unwrap_or(entries.len());
+    entries.insert(at, serde_json::to_value(sample.record.entry(seq)).unwrap());
+}
+
+fn is_opening(entry: &Value) -> bool {
+    let leaf = OwnedLeaf::parse(entry["leaf"].as_str().unwrap()).unwrap();
+    [kind::ALLOWED, kind::ESCALATED, kind::DENIED].contains(&leaf.kind.as_str())
+}
+
+fn swap(entries: &mut [Value], at: usize, other: usize, names: &[&str]) {
+    for name in names {
+        let kept = entries[at][*name].take();
+        entries[at][*name] = entries[other][*name].take();
+        entries[other][*name] = kept;
+    }
+}
+
+fn flip_hex(text: &mut Value) {
+    let old = text.as_str().unwrap();
+    let first = if old.starts_with('0') { "1" } else { "0" };
+    *text = json!(format!("{first}{}", &old[1..]));
+}

@@ -1,0 +1,207 @@
+//! Checkpoints outside Postgres: what a database that was rolled back or cut short can't undo.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use chancery_evidence::{Checkpoint, VerifierKey};
+
+/// Why the file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointFileError {
+    /// It can't be read or written.
+    #[error("checkpoint file `{path}`: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line does not hold a checkpoint signed by this installation.
+    #[error("checkpoint file `{path}`, line {line}: {reason}")]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Notes on lines of their own, each a JSON string, the newest last. Appended and synced; from time
+/// to time rewritten to the newest of each log and a thinned history.
+#[derive(Debug)]
+pub struct CheckpointFile {
+    path: PathBuf,
+    file: File,
+    written: u64,
+    compact_at: u64,
+    newest: HashMap<String, (Checkpoint, String)>,
+}
+
+/// The file is not rewritten below this size, in bytes.
+const COMPACT_FROM: u64 = 8 * 1024 * 1024;
+/// How many checkpoints of each log a rewrite keeps besides the newest: spread over its sizes.
+const HISTORY: usize = 16;
+
+impl CheckpointFile {
+    /// Opens or makes the file and reads what it vouches for. A line cut short by a crash is
+    /// dropped; anything else that is not a checkpoint of this installation is an error.
+    ///
+    /// # Errors
+    /// See [`CheckpointFileError`].
+    pub fn open(path: &Path, key: &VerifierKey) -> Result<Self, CheckpointFileError> {
+        let failed = |source| CheckpointFileError::Io { path: path.to_owned(), source };
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let mut newest: HashMap<String, (Checkpoint, String)> = HashMap::new();
+        let keys = [key.clone()];
+        for (number, line) in bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').enumerate() {
+            if line.is_empty() {
+                continue;
+            }
+            let refuse =
+                |reason: String| CheckpointFileError::Line { path: path.to_owned(), line: number + 1, reason };
+            let note: String = serde_json::from_slice(line).map_err(|error| refuse(error.to_string()))?;
+            let checkpoint = Checkpoint::open(&note, &keys).map_err(|error| refuse(error.to_string()))?;
+            let known = newest.get(&checkpoint.origin);
+            if known.is_none_or(|(known, _)| known.size <= checkpoint.size) {
+                newest.insert(checkpoint.origin.clone(), (checkpoint, note));
+            }
+        }
+        let file =
+            OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+        let written = u64::try_from(whole).unwrap_or(u64::MAX);
+        file.set_len(written).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), file, written, compact_at: COMPACT_FROM.max(written * 2), newest })
+    }
+
+    /// The newest checkpoint of each log.
+    pub fn newest(&self) -> impl Iterator<Item = &Checkpoint> {
+        self.newest.values().map(|(checkpoint, _)| checkpoint)
+    }
+
+    /// Appends checkpoints and waits until they are on the disk.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn append(&mut self, checkpoints: Vec<(Checkpoint, String)>) -> Result<(), CheckpointFileError> {
+        let failed = |source| CheckpointFileError::Io { path: self.path.clone(), source };
+        let mut lines = Vec::new();
+        for (checkpoint, note) in checkpoints {
+            write_line(&mut lines, &note).map_err(failed)?;
+            self.newest.insert(checkpoint.origin.clone(), (checkpoint, note));
+        }
+        self.file.write_all(&lines).map_err(failed)?;
+        self.file.sync_data().map_err(failed)?;
+        self.written += u64::try_from(lines.len()).unwrap_or(0);
+        if self.written >= self.compact_at { self.compact() } else { Ok(()) }
+    }
+
+    /// Rewrites the file: a new one is written, synced and put in the old one's place.
+    fn compact(&mut self) -> Result<(), CheckpointFileError> {
+        let failed = |source| CheckpointFileError::Io { path: self.path.clone(), source };
+        let mut lines = Vec::new();
+        for note in thin(&fs::read(&self.path).map_err(failed)?) {
+            write_line(&mut lines, &note).map_err(failed)?;
+        }
+        let beside = self.path.with_extension("new");
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside).map_err(failed)?;
+        file.write_all(&lines).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        fs::rename(&beside, &self.path).map_err(failed)?;
+        if let Some(folder) = self.path.parent() {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        }
+        self.file = OpenOptions::new().append(true).open(&self.path).map_err(failed)?;
+        self.written = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        self.compact_at = COMPACT_FROM.max(self.written * 2);
+        Ok(())
+    }
+}
+
+fn write_line(lines: &mut Vec<u8>, note: &str) -> io::Result<()> {
+    serde_json::to_writer(&mut *lines, note)?;
+    lines.push(b'\n');
+    Ok(())
+}
+
+/// Of each log the newest note and at most [`HISTORY`] older ones, evenly spread.
+fn thin(bytes: &[u8]) -> Vec<String> {
+    let mut logs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Ok(note) = serde_json::from_slice::<String>(line) else { continue };
+        let origin = note.lines().next().unwrap_or_default().to_owned();
+        logs.entry(origin).or_default().push(note);
+    }
+    let mut kept = Vec::new();
+    for notes in logs.into_values() {
+        let (last, every) = (notes.len().saturating_sub(1), notes.len().div_ceil(HISTORY).max(1));
+        kept.extend(notes.into_iter().enumerate().filter(|(i, _)| *i == last || i % every == 0).map(|(_, n)| n));
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chancery_crypto::{Algorithm, SigningKey};
+    use chancery_evidence::CheckpointSigner;
+
+    fn signer() -> CheckpointSigner {
+        CheckpointSigner::new("chancery/test".to_owned(), SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap()
+    }
+
+    fn signed(signer: &CheckpointSigner, log: &str, size: u64) -> (Checkpoint, String) {
+        let checkpoint = Checkpoint { origin: format!("chancery/test/{log}"), size, root: [7; 32] };
+        let note = signer.sign(&checkpoint).unwrap();
+        (checkpoint, note)
+    }
+
+    fn sizes(file: &CheckpointFile) -> BTreeMap<String, u64> {
+        file.newest().map(|checkpoint| (checkpoint.origin.clone(), checkpoint.size)).collect()
+    }
+
+    #[test]
+    fn the_newest_survives_a_restart_a_torn_line_and_a_rewrite() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoints");
+        let signer = signer();
+        let mut file = CheckpointFile::open(&path, signer.vkey()).unwrap();
+        for size in 1..=100 {
+            file.append(vec![signed(&signer, "a", size), signed(&signer, "b", size * 2)]).unwrap();
+        }
+        drop(file);
+        let mut torn = OpenOptions::new().append(true).open(&path).unwrap();
+        torn.write_all(b"\"half a no").unwrap();
+        let mut file = CheckpointFile::open(&path, signer.vkey()).unwrap();
+        let before = sizes(&file);
+        assert_eq!(before.values().copied().collect::<Vec<_>>(), [100, 200]);
+        let long = fs::metadata(&path).unwrap().len();
+        file.compact().unwrap();
+        file.append(vec![signed(&signer, "a", 101)]).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < long / 4);
+        let again = CheckpointFile::open(&path, signer.vkey()).unwrap();
+        assert_eq!(sizes(&again).values().copied().collect::<Vec<_>>(), [101, 200]);
+    }
+
+    #[test]
+    fn another_installations_checkpoint_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoints");
+        let (ours, theirs) = (signer(), signer());
+        CheckpointFile::open(&path, theirs.vkey()).unwrap().append(vec![signed(&theirs, "a", 1)]).unwrap();
+        assert!(matches!(
+            CheckpointFile::open(&path, ours.vkey()),
+            Err(CheckpointFileError::Line { line: 1, .. })
+        ));
+    }
+}

@@ -1,0 +1,246 @@
+//! Assembling the evidence of an intent: `docs/evidence.md` says what it is made of.
+
+use chancery_evidence::merkle::Plan;
+use chancery_evidence::{Bundle, Entry, FORMAT, GENESIS, Hex, Jws, Leaf, Organization, Token, kind};
+use chancery_model::{CorrelationId, IntentId, OrgId, Timestamp};
+use chancery_store::{Keyring, KeyringError, Read, Scoped, Store, StoreError};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use crate::chain::{hash, stored};
+use crate::checkpoint::unsigned;
+use crate::open::open_token;
+use crate::query::{Filter, StoredEntry, entries};
+use crate::verify::nodes;
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The newest entries are not yet under a checkpoint: that takes at most a second.
+    #[error("the intent's newest entry is not under a checkpoint yet")]
+    Pending,
+    /// The record does not give what it should.
+    #[error("the record is not in order: {0}")]
+    Broken(&'static str),
+    /// A payload does not open.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for EvidenceError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// An entry, opened.
+struct Opened {
+    stored: StoredEntry,
+    payload: Option<Value>,
+    salt: Option<Hex<32>>,
+}
+
+/// The newest checkpoint of an organization; `None` before the first.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn newest_checkpoint(scoped: &mut Scoped<Read>) -> Result<Option<(u64, String)>, StoreError> {
+    let row: Option<(i64, String)> =
+        sqlx::query_as("SELECT size, note FROM checkpoints WHERE org_id = $1 ORDER BY size DESC LIMIT 1")
+            .bind(scoped.org().as_uuid())
+            .fetch_optional(scoped.connection())
+            .await?;
+    Ok(row.map(|(size, note)| (unsigned(size), note)))
+}
+
+/// The evidence of an intent; `None` when the organization has no such intent. The token's signature
+/// is part of it only once the token is used or has expired: until then it is a bearer secret.
+///
+/// # Errors
+/// See [`EvidenceError`].
+pub async fn assemble(
+    store: &Store,
+    scoped: &mut Scoped<Read>,
+    intent: IntentId,
+    now: Timestamp,
+) -> Result<Option<Bundle>, EvidenceError> {
+    let org = scoped.org();
+    let keyring = store.keyring();
+    let story = Filter { correlation: Some(CorrelationId::from(intent)), limit: 1000, ..Filter::default() };
+    let mut opened = Vec::new();
+    for stored in entries(scoped, &story).await? {
+        opened.push(open(keyring, org, stored).await?);
+    }
+    let Some(opening) = opened.iter().find(|entry| is_opening(&entry.stored.kind)) else { return Ok(None) };
+    let section = |name: &str| opening.payload.as_ref().and_then(|payload| payload.get(name)).cloned();
+    let (intent_section, principal, decision) = (section("intent"), section("principal"), section("decision"));
+    let claims = section("token").filter(|token| !token.is_null());
+    let used = opened.iter().any(|entry| entry.stored.kind == kind::TOKEN_USED);
+    let over = claims.as_ref().is_some_and(|claims| {
+        used || claims.get("exp").and_then(Value::as_i64).is_some_and(|end| end < now.as_seconds())
+    });
+    let jws = if over { signed_token(scoped, keyring, intent).await? } else { None };
+    let mut keys = Vec::new();
+    if let Some(jws) = &jws {
+        let published = publication(scoped, keyring, &jws_kid(jws)?).await?;
+        keys.extend(published.payload.as_ref().and_then(|payload| payload.get("jwk")).cloned());
+        opened.push(published);
+    }
+    let slug = founding(scoped, keyring, &mut opened).await?;
+    opened.sort_by_key(|entry| entry.stored.seq);
+    opened.dedup_by_key(|entry| entry.stored.seq);
+    let (size, checkpoint) = newest_checkpoint(scoped).await?.ok_or(EvidenceError::Pending)?;
+    if opened.last().is_some_and(|last| last.stored.seq > size) {
+        return Err(EvidenceError::Pending);
+    }
+    let payload_of = |wanted: &[&str]| -> Vec<Value> {
+        let ours = opened.iter().filter(|entry| wanted.contains(&entry.stored.kind.as_str()));
+        ours.filter_map(|entry| entry.payload.clone()).collect()
+    };
+    let approvals = payload_of(&[kind::GRANTED, kind::REJECTED]);
+    let closed = payload_of(&[kind::CLOSED]);
+    let result_digest =
+        closed.first().and_then(|payload| payload.get("result_digest")).and_then(Value::as_str).map(str::to_owned);
+    let mut proven = Vec::new();
+    for entry in opened {
+        proven.push(prove(scoped.connection(), org, entry, size).await?);
+    }
+    Ok(Some(Bundle {
+        format: FORMAT.to_owned(),
+        organization: Organization { id: org, slug },
+        intent: intent_section,
+        principal,
+        decision,
+        approvals,
+        token: claims.map(|claims| Token { claims, jws }),
+        result_digest,
+        entries: proven,
+        checkpoint,
+        keys,
+    }))
+}
+
+fn is_opening(kind: &str) -> bool {
+    matches!(kind, kind::ALLOWED | kind::ESCALATED | kind::DENIED)
+}
+
+async fn open(keyring: &Keyring, org: OrgId, stored: StoredEntry) -> Result<Opened, KeyringError> {
+    let (payload, salt) = match stored.open(keyring, org).await? {
+        Some(opened) => (Some(opened.payload), Some(Hex(opened.salt))),
+        None => (None, None),
+    };
+    Ok(Opened { stored, payload, salt })
+}
+
+async fn signed_token(
+    scoped: &mut Scoped<Read>,
+    keyring: &Keyring,
+    intent: IntentId,
+) -> Result<Option<Jws>, EvidenceError> {
+    let sealed: Option<Option<Vec<u8>>> =
+        sqlx::query_scalar("SELECT token FROM intents WHERE org_id = $1 AND id = $2")
+            .bind(scoped.org().as_uuid())
+            .bind(intent.as_uuid())
+            .fetch_optional(scoped.connection())
+            .await?;
+    let Some(sealed) = sealed.flatten() else { return Ok(None) };
+    let token = open_token(keyring, scoped.org(), intent, &sealed).await?;
+    Ok(Jws::from_compact(token.expose_secret()))
+}
+
+fn jws_kid(jws: &Jws) -> Result<String, EvidenceError> {
+    use base64::Engine as _;
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(&jws.protected).ok();
+    let header: Option<Value> = header.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let kid = header.as_ref().and_then(|header| header.get("kid")).and_then(Value::as_str);
+    kid.map(str::to_owned).ok_or(EvidenceError::Broken("a stored token names no key"))
+}
+
+/// The entry that published a signing key.
+async fn publication(
+    scoped: &mut Scoped<Read>,
+    keyring: &Keyring,
+    kid: &str,
+) -> Result<Opened, EvidenceError> {
+    let org = scoped.org();
+    let mut filter = Filter { kind: Some(kind::KEY_CREATED.to_owned()), limit: 100, ..Filter::default() };
+    loop {
+        let page = entries(scoped, &filter).await?;
+        let Some(oldest) = page.last().map(|entry| entry.seq) else {
+            return Err(EvidenceError::Broken("no entry published the token's key"));
+        };
+        for stored in page {
+            let entry = open(keyring, org, stored).await?;
+            let names = entry.payload.as_ref().and_then(|payload| payload.get("kid")).and_then(Value::as_str);
+            if names == Some(kid) {
+                return Ok(entry);
+            }
+        }
+        filter.before = Some(oldest);
+    }
+}
+
+/// The organization's first entry, which proves its name.
+async fn founding(
+    scoped: &mut Scoped<Read>,
+    keyring: &Keyring,
+    opened: &mut Vec<Opened>,
+) -> Result<Option<String>, EvidenceError> {
+    let org = scoped.org();
+    let filter = Filter { kind: Some(kind::ORG_CREATED.to_owned()), limit: 1, ..Filter::default() };
+    let Some(stored) = entries(scoped, &filter).await?.pop() else { return Ok(None) };
+    let entry = open(keyring, org, stored).await?;
+    let slug = entry.payload.as_ref().and_then(|payload| payload.get("slug")).and_then(Value::as_str);
+    let slug = slug.map(str::to_owned);
+    if slug.is_some() {
+        opened.push(entry);
+    }
+    Ok(slug)
+}
+
+async fn prove(
+    connection: &mut PgConnection,
+    org: OrgId,
+    entry: Opened,
+    size: u64,
+) -> Result<Entry, EvidenceError> {
+    let Opened { stored: entry, payload, salt } = entry;
+    let leaf = Leaf {
+        org,
+        seq: entry.seq,
+        time: entry.time,
+        kind: &entry.kind,
+        refs: &entry.refs,
+        commitment: entry.commitment,
+    };
+    let leaf = String::from_utf8(leaf.to_bytes()).map_err(|_| EvidenceError::Broken("a leaf is not text"))?;
+    let broken = |_| EvidenceError::Broken("the tree lacks hashes");
+    let plan = Plan::inclusion(entry.seq - 1, size).map_err(broken)?;
+    let proof = plan.compute(&nodes(connection, org, &plan).await?).map_err(broken)?;
+    Ok(Entry {
+        seq: entry.seq,
+        leaf,
+        prev_hash: Hex(previous_hash(connection, org, entry.seq).await?),
+        entry_hash: Hex(entry.entry_hash),
+        payload,
+        salt,
+        inclusion_proof: proof.into_iter().map(Hex).collect(),
+    })
+}
+
+async fn previous_hash(connection: &mut PgConnection, org: OrgId, seq: u64) -> Result<[u8; 32], EvidenceError> {
+    if seq <= 1 {
+        return Ok(GENESIS);
+    }
+    let bytes: Vec<u8> = sqlx::query_scalar("SELECT entry_hash FROM entries WHERE org_id = $1 AND seq = $2")
+        .bind(org.as_uuid())
+        .bind(stored(seq - 1))
+        .fetch_optional(connection)
+        .await?
+        .ok_or(EvidenceError::Broken("an entry is missing"))?;
+    Ok(hash("entries", bytes)?)
+}

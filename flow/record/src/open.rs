@@ -1,0 +1,282 @@
+//! Opening: every verdict goes through here, and only what comes out releases an answer or a token.
+
+use chancery_crypto::{DataKey, Random};
+use chancery_decide::{Decision, Escalation, Permit, Refusal};
+use chancery_mint::Minted;
+use chancery_model::{IntentId, OrgId, PrincipalId, ijson};
+use chancery_screen::{Cleared, Intent};
+use chancery_store::{Keyring, KeyringError, Receipt, StoreError};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::committer::{Answer, Job};
+use crate::entry::{Words, hex};
+use crate::idempotency::{Claim, Earlier};
+use crate::intents::{IntentRow, token_context};
+use crate::{RecordError, Recorder};
+
+/// A verdict, with the token if one was minted.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Permitted, and a token minted for it.
+    Minted(Minted),
+    /// Permitted, without a token.
+    Permit(Permit),
+    /// Escalated.
+    Escalation(Escalation),
+    /// Refused.
+    Refusal(Refusal),
+}
+
+impl Outcome {
+    /// The intent and who asks.
+    #[must_use]
+    pub const fn cleared(&self) -> &Cleared {
+        match self {
+            Self::Minted(minted) => minted.permit().cleared(),
+            Self::Permit(permit) => permit.cleared(),
+            Self::Escalation(escalation) => escalation.cleared(),
+            Self::Refusal(refusal) => refusal.cleared(),
+        }
+    }
+
+    /// The decision.
+    #[must_use]
+    pub const fn decision(&self) -> &Decision {
+        match self {
+            Self::Minted(minted) => minted.permit().decision(),
+            Self::Permit(permit) => permit.decision(),
+            Self::Escalation(escalation) => escalation.decision(),
+            Self::Refusal(refusal) => refusal.decision(),
+        }
+    }
+
+    const fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Minted(_) | Self::Permit(_) => ("intent.allowed", "allow"),
+            Self::Escalation(_) => ("intent.escalated", "escalate"),
+            Self::Refusal(_) => ("intent.denied", "deny"),
+        }
+    }
+}
+
+/// An idempotency key as a request presents it.
+#[derive(Debug)]
+pub struct IdempotencyKey {
+    /// The route, as a fixed word.
+    pub route: &'static str,
+    /// The key's text.
+    pub key: String,
+    /// Hash of the request's canonical body.
+    pub request_hash: [u8; 32],
+}
+
+/// A verdict that stands in the record.
+#[derive(Debug)]
+pub struct Opened {
+    outcome: Outcome,
+    receipt: Receipt,
+}
+
+impl Opened {
+    /// What was decided.
+    #[must_use]
+    pub const fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Where it stands in the record.
+    #[must_use]
+    pub const fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    /// Hands out the token, if one was minted.
+    ///
+    /// # Errors
+    /// When the receipt is not the token's: the two were mixed up, and nothing is handed out.
+    pub fn release(self) -> Result<Option<SecretString>, chancery_mint::Mismatch> {
+        match self.outcome {
+            Outcome::Minted(minted) => minted.release(&self.receipt).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What an earlier request with the same idempotency key was answered.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The intent.
+    pub intent: IntentId,
+    /// The token it was given, if one was.
+    pub token: Option<SecretString>,
+    /// Where the decision stands in the record.
+    pub receipt: Receipt,
+}
+
+/// What opening gives.
+#[derive(Debug)]
+pub enum Opening {
+    /// The verdict stands in the record.
+    Opened(Box<Opened>),
+    /// The idempotency key was used before, with the same request.
+    Replayed(Replayed),
+}
+
+impl Recorder {
+    /// Records a verdict. Its epoch is compared with the head's in the same transaction, so a
+    /// verdict made on what is no longer so never gets out.
+    ///
+    /// # Errors
+    /// [`RecordError::Stale`]: decide again. All others: nothing was recorded and nothing released.
+    pub async fn open(
+        &self,
+        outcome: Outcome,
+        idempotency: Option<&IdempotencyKey>,
+    ) -> Result<Opening, RecordError> {
+        let cleared = outcome.cleared();
+        let caller = cleared.caller().caller();
+        let (org, epoch, principal) = (caller.org(), caller.record().epoch, caller.principal());
+        let intent = cleared.intent();
+        let (kind, effect) = outcome.words();
+        let keyring = self.store.keyring();
+        let key = keyring.subject_key(org, principal.id()).await?;
+        let payload = payload(&outcome)?;
+        let words = Words {
+            org,
+            kind,
+            correlation: Some(intent.correlation),
+            refs: &refs(&outcome),
+            payload: &payload,
+        };
+        let entry = words.prepare(&key, &**keyring.random());
+        let row = IntentRow {
+            id: intent.id,
+            principal,
+            key: caller.key(),
+            action: intent.action.as_str().to_owned(),
+            resource_type: intent.resource_type.as_str().to_owned(),
+            effect,
+            risk: outcome.decision().risk.score,
+            environment: intent.environment,
+            token: sealed_token(&outcome, &key, &**keyring.random()),
+        };
+        let claim = idempotency.map(|presented| claim(presented, principal.id()));
+        let answer = self
+            .queue(|| {
+                let (mut job, waiter) = Job::new(entry, epoch);
+                job.intent = Some(row);
+                job.claim = claim;
+                (job, waiter)
+            })
+            .await?;
+        match answer {
+            Answer::Committed(receipt) => Ok(Opening::Opened(Box::new(Opened { outcome, receipt }))),
+            Answer::Claimed(earlier, receipt) => {
+                self.replay(org, earlier, receipt, idempotency).await.map(Opening::Replayed)
+            }
+            refused => Err(refusal(refused)),
+        }
+    }
+
+    async fn replay(
+        &self,
+        org: OrgId,
+        earlier: Earlier,
+        receipt: Receipt,
+        presented: Option<&IdempotencyKey>,
+    ) -> Result<Replayed, RecordError> {
+        if presented.is_none_or(|presented| presented.request_hash != earlier.request_hash) {
+            return Err(RecordError::KeyReused);
+        }
+        let token = match &earlier.token {
+            Some(sealed) => Some(open_token(self.store.keyring(), org, earlier.intent, sealed).await?),
+            None => None,
+        };
+        Ok(Replayed { intent: earlier.intent, token, receipt })
+    }
+}
+
+/// What a refused job means to whoever waits for it.
+pub(crate) fn refusal(answer: Answer) -> RecordError {
+    match answer {
+        Answer::Stale { epoch } => RecordError::Stale { epoch },
+        Answer::Halted => RecordError::Halted,
+        Answer::Used => RecordError::Used,
+        Answer::Refused => RecordError::Refused,
+        Answer::Committed(_) | Answer::Claimed(..) | Answer::Unavailable => RecordError::Unavailable,
+    }
+}
+
+fn claim(presented: &IdempotencyKey, principal: PrincipalId) -> Claim {
+    let key_hash = chancery_crypto::sha256(&[b"chancery/idempotency/v1", presented.key.as_bytes()]);
+    Claim { principal, route: presented.route, key_hash, request_hash: presented.request_hash }
+}
+
+fn sealed_token(outcome: &Outcome, key: &DataKey, random: &dyn Random) -> Option<Vec<u8>> {
+    let Outcome::Minted(minted) = outcome else { return None };
+    let cleared = outcome.cleared();
+    let row = cleared.intent().id.to_string();
+    Some(minted.seal(key, &token_context(cleared.caller().org(), &row), random))
+}
+
+/// The token of an intent, unsealed.
+pub(crate) async fn open_token(
+    keyring: &Keyring,
+    org: OrgId,
+    intent: IntentId,
+    sealed: &[u8],
+) -> Result<SecretString, KeyringError> {
+    let key = keyring.key_by_id(org, chancery_crypto::sealed_under(sealed)?).await?;
+    let row = intent.to_string();
+    let plain = chancery_crypto::open(&key, &token_context(org, &row), sealed)?;
+    let text = std::str::from_utf8(&plain).map_err(|error| StoreError::corrupt("intents", error))?;
+    Ok(SecretString::from(text))
+}
+
+fn refs(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let cleared = outcome.cleared();
+    let mut refs = vec![
+        ("intent", cleared.intent().id.to_string()),
+        ("principal", cleared.caller().caller().principal().id().to_string()),
+    ];
+    if let Outcome::Minted(minted) = outcome {
+        refs.push(("token", minted.id().to_string()));
+    }
+    refs
+}
+
+/// The payload of `docs/evidence.md`, written in canonical order: what it consists of is canonical
+/// already, and this is the hottest path of all.
+fn payload(outcome: &Outcome) -> Result<String, ijson::IJsonError> {
+    let cleared = outcome.cleared();
+    let caller = cleared.caller().caller();
+    let decision = ijson::canonical(outcome.decision())?;
+    let token = match outcome {
+        Outcome::Minted(minted) => ijson::canonical(minted.public_claims())?,
+        _ => "null".to_owned(),
+    };
+    let principal = caller.principal();
+    Ok(format!(
+        r#"{{"decision":{decision},"intent":{},"key_id":"{}","principal":{{"id":"{}","type":"{}"}},"token":{token}}}"#,
+        intent_payload(cleared.intent())?,
+        caller.key(),
+        principal.id(),
+        principal.kind(),
+    ))
+}
+
+fn intent_payload(intent: &Intent) -> Result<String, ijson::IJsonError> {
+    let quoted = |text: Option<String>| text.map_or_else(|| "null".to_owned(), |text| format!("\"{text}\""));
+    Ok(format!(
+        r#"{{"canonical":{},"connector":{},"context":{},"correlation_id":"{}","environment":"{}","hash":"{}","id":"{}","on_behalf_of":{}}}"#,
+        intent.canonical(),
+        quoted(intent.connector.as_ref().map(ToString::to_string)),
+        ijson::canonical::<Value>(&intent.context)?,
+        intent.correlation,
+        intent.environment,
+        hex(intent.hash()),
+        intent.id,
+        quoted(intent.on_behalf_of.map(|id| id.to_string())),
+    ))
+}

@@ -1,0 +1,218 @@
+//! Reading the record: entries as they stand, opened for whoever may see them.
+
+use chancery_model::{CorrelationId, IntentId, OrgId, Timestamp};
+use chancery_store::{Keyring, KeyringError, Read, Scoped, StoreError};
+use serde_json::Value;
+use sqlx::{Postgres, QueryBuilder};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::chain::hash;
+use crate::entry::{OpenedPayload, open_payload};
+
+/// An entry as it stands in the database.
+#[derive(Debug)]
+pub struct StoredEntry {
+    /// Its place in the chain, from 1.
+    pub seq: u64,
+    /// When it was appended; never before its predecessor.
+    pub time: Timestamp,
+    /// Its type.
+    pub kind: String,
+    /// The story it belongs to.
+    pub correlation: Option<CorrelationId>,
+    /// Canonical JSON object of opaque identifiers.
+    pub refs: String,
+    /// What the leaf commits to.
+    pub commitment: [u8; 32],
+    /// The hash of the leaf.
+    pub leaf_hash: [u8; 32],
+    /// The chain hash at this entry.
+    pub entry_hash: [u8; 32],
+    sealed: Vec<u8>,
+}
+
+impl StoredEntry {
+    /// Opens the payload. `None` when it was shredded.
+    ///
+    /// # Errors
+    /// When the envelope does not open: another row's, or changed bytes.
+    pub async fn open(&self, keyring: &Keyring, org: OrgId) -> Result<Option<OpenedPayload>, KeyringError> {
+        open_payload(keyring, org, &self.commitment, &self.sealed).await
+    }
+
+    /// The references as JSON.
+    #[must_use]
+    pub fn refs_value(&self) -> Value {
+        serde_json::from_str(&self.refs).unwrap_or(Value::Null)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct EntryRow {
+    seq: i64,
+    time: OffsetDateTime,
+    kind: String,
+    correlation_id: Option<Uuid>,
+    refs: String,
+    commitment: Vec<u8>,
+    leaf_hash: Vec<u8>,
+    entry_hash: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl TryFrom<EntryRow> for StoredEntry {
+    type Error = StoreError;
+    fn try_from(row: EntryRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: u64::try_from(row.seq).map_err(|_| StoreError::corrupt("entries", "negative seq"))?,
+            time: row.time.into(),
+            kind: row.kind,
+            correlation: row.correlation_id.map(CorrelationId::from_uuid),
+            refs: row.refs,
+            commitment: hash("entries", row.commitment)?,
+            leaf_hash: hash("entries", row.leaf_hash)?,
+            entry_hash: hash("entries", row.entry_hash)?,
+            sealed: row.payload,
+        })
+    }
+}
+
+pub(crate) const ENTRY: &str =
+    "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload FROM entries";
+
+/// Which entries.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of one story.
+    pub correlation: Option<CorrelationId>,
+    /// Of one type.
+    pub kind: Option<String>,
+    /// Older than this one.
+    pub before: Option<u64>,
+    /// At most this many: 1 to 1000.
+    pub limit: u16,
+}
+
+/// Entries, the newest first.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn entries(scoped: &mut Scoped<Read>, filter: &Filter) -> Result<Vec<StoredEntry>, StoreError> {
+    let mut query = QueryBuilder::<Postgres>::new(ENTRY);
+    query.push(" WHERE org_id = ").push_bind(scoped.org().as_uuid());
+    if let Some(correlation) = filter.correlation {
+        query.push(" AND correlation_id = ").push_bind(correlation.as_uuid());
+    }
+    if let Some(kind) = &filter.kind {
+        query.push(" AND kind = ").push_bind(kind.clone());
+    }
+    if let Some(before) = filter.before {
+        query.push(" AND seq < ").push_bind(crate::chain::stored(before));
+    }
+    query.push(" ORDER BY seq DESC LIMIT ").push_bind(i64::from(filter.limit.clamp(1, 1000)));
+    let rows: Vec<EntryRow> = query.build_query_as().fetch_all(scoped.connection()).await?;
+    rows.into_iter().map(StoredEntry::try_from).collect()
+}
+
+/// An intent as lists show it.
+#[derive(Debug)]
+pub struct IntentSummary {
+    /// Its id.
+    pub id: IntentId,
+    /// Where its decision stands in the record.
+    pub seq: u64,
+    /// `member` or `agent`.
+    pub principal_kind: String,
+    /// Who asked.
+    pub principal_id: Uuid,
+    /// What for.
+    pub action: String,
+    /// On what kind of thing.
+    pub resource_type: String,
+    /// `allow`, `escalate` or `deny`.
+    pub effect: String,
+    /// The risk score.
+    pub risk: u8,
+    /// `live` or `test`.
+    pub environment: String,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct IntentRow {
+    id: Uuid,
+    seq: i64,
+    principal_kind: String,
+    principal_id: Uuid,
+    action: String,
+    resource_type: String,
+    effect: String,
+    risk: i16,
+    environment: String,
+    created_at: OffsetDateTime,
+}
+
+impl TryFrom<IntentRow> for IntentSummary {
+    type Error = StoreError;
+    fn try_from(row: IntentRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: IntentId::from_uuid(row.id),
+            seq: u64::try_from(row.seq).map_err(|_| StoreError::corrupt("intents", "negative seq"))?,
+            principal_kind: row.principal_kind,
+            principal_id: row.principal_id,
+            action: row.action,
+            resource_type: row.resource_type,
+            effect: row.effect,
+            risk: u8::try_from(row.risk).map_err(|_| StoreError::corrupt("intents", "risk out of range"))?,
+            environment: row.environment,
+            created_at: row.created_at.into(),
+        })
+    }
+}
+
+/// Intents, the newest first, optionally of one effect and older than one.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn intents(
+    scoped: &mut Scoped<Read>,
+    effect: Option<&str>,
+    before: Option<IntentId>,
+    limit: u16,
+) -> Result<Vec<IntentSummary>, StoreError> {
+    let rows: Vec<IntentRow> = sqlx::query_as(
+        "SELECT id, seq, principal_kind, principal_id, action, resource_type, effect, risk, environment, created_at
+         FROM intents
+         WHERE org_id = $1 AND ($2::text IS NULL OR effect = $2) AND ($3::uuid IS NULL OR id < $3)
+         ORDER BY id DESC LIMIT $4",
+    )
+    .bind(scoped.org().as_uuid())
+    .bind(effect)
+    .bind(before.map(IntentId::as_uuid))
+    .bind(i64::from(limit.clamp(1, 1000)))
+    .fetch_all(scoped.connection())
+    .await?;
+    rows.into_iter().map(IntentSummary::try_from).collect()
+}
+
+/// The entry that holds an intent's decision; `None` when the organization has no such intent.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn decision_entry(
+    scoped: &mut Scoped<Read>,
+    intent: IntentId,
+) -> Result<Option<StoredEntry>, StoreError> {
+    let row: Option<EntryRow> = sqlx::query_as(
+        "SELECT e.seq, e.time, e.kind, e.correlation_id, e.refs, e.commitment, e.leaf_hash, e.entry_hash, e.payload
+         FROM intents i JOIN entries e ON e.org_id = i.org_id AND e.seq = i.seq
+         WHERE i.org_id = $1 AND i.id = $2",
+    )
+    .bind(scoped.org().as_uuid())
+    .bind(intent.as_uuid())
+    .fetch_optional(scoped.connection())
+    .await?;
+    row.map(StoredEntry::try_from).transpose()
+}

@@ -1,0 +1,139 @@
+//! Reading a chain from the database, in order and in pieces, and checking every link on the way.
+
+use chancery_evidence::{Frontier, GENESIS, Hash, Leaf, entry_hash};
+use chancery_model::{OrgId, Timestamp};
+use chancery_store::StoreError;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::chain::stored;
+
+/// How many entries are read at once: what a verification keeps in memory.
+pub(crate) const PIECE: i64 = 4096;
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct ScanRow {
+    pub(crate) seq: i64,
+    time: OffsetDateTime,
+    kind: String,
+    correlation_id: Option<uuid::Uuid>,
+    refs: String,
+    commitment: Vec<u8>,
+    leaf_hash: Vec<u8>,
+    entry_hash: Vec<u8>,
+    #[sqlx(default)]
+    pub(crate) payload: Vec<u8>,
+}
+
+impl ScanRow {
+    pub(crate) fn commitment(&self) -> Option<Hash> {
+        self.commitment.as_slice().try_into().ok()
+    }
+
+    pub(crate) fn intent_kind(&self) -> Option<(&str, uuid::Uuid)> {
+        match self.kind.as_str() {
+            kind @ ("intent.allowed" | "intent.escalated" | "intent.denied") => Some((kind, self.correlation_id?)),
+            _ => None,
+        }
+    }
+}
+
+/// How an entry departs from what the chain says it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// An entry is missing, or stands twice.
+    Gap,
+    /// The time went back.
+    Time,
+    /// What the entry says is not what its leaf hash is of.
+    Leaf,
+    /// The entry hash does not follow from the one before.
+    Link,
+}
+
+impl Break {
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Gap => "entry_missing",
+            Self::Time => "time_reversed",
+            Self::Leaf => "entry_changed",
+            Self::Link => "chain_broken",
+        }
+    }
+}
+
+/// Where a walk along a chain stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    pub(crate) org: OrgId,
+    pub(crate) frontier: Frontier,
+    pub(crate) entry_hash: Hash,
+    time: Timestamp,
+}
+
+impl Walk {
+    pub(crate) const fn start(org: OrgId) -> Self {
+        Self { org, frontier: Frontier::new(), entry_hash: GENESIS, time: Timestamp::from_micros(0) }
+    }
+
+    /// Continues behind a checkpoint: its frontier, and the hash and time of its last entry.
+    pub(crate) const fn resume(org: OrgId, frontier: Frontier, entry_hash: Hash, time: Timestamp) -> Self {
+        Self { org, frontier, entry_hash, time }
+    }
+
+    /// Takes the next entry: recomputes its leaf from what it says, and its link from the one before.
+    /// After a break the walk goes on from what is stored, so that one break is told once.
+    pub(crate) fn step(
+        &mut self,
+        row: &ScanRow,
+        completed: &mut impl FnMut(u8, u64, Hash),
+    ) -> Result<(), Break> {
+        let expected = self.frontier.size() + 1;
+        let time = Timestamp::from(row.time);
+        let (Some(commitment), Ok(leaf_stored), Ok(link_stored)) =
+            (row.commitment(), Hash::try_from(row.leaf_hash.as_slice()), Hash::try_from(row.entry_hash.as_slice()))
+        else {
+            return Err(Break::Leaf);
+        };
+        let leaf = Leaf { org: self.org, seq: expected, time, kind: &row.kind, refs: &row.refs, commitment };
+        let leaf_hash = leaf.hash();
+        let link = entry_hash(&self.entry_hash, &leaf_hash);
+        let found = if row.seq != stored(expected) {
+            Some(Break::Gap)
+        } else if leaf_hash != leaf_stored {
+            Some(Break::Leaf)
+        } else if link != link_stored {
+            Some(Break::Link)
+        } else if time < self.time {
+            Some(Break::Time)
+        } else {
+            None
+        };
+        self.frontier.append(leaf_hash, completed);
+        self.entry_hash = link_stored;
+        self.time = time;
+        found.map_or(Ok(()), Err)
+    }
+}
+
+/// The next entries of a chain after `after`, with or without their payloads.
+pub(crate) async fn piece(
+    connection: &mut PgConnection,
+    org: OrgId,
+    after: u64,
+    with_payload: bool,
+) -> Result<Vec<ScanRow>, StoreError> {
+    let sql = if with_payload {
+        "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload FROM entries
+         WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+    } else {
+        "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
+         WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+    };
+    Ok(sqlx::query_as(sql)
+        .bind(org.as_uuid())
+        .bind(stored(after))
+        .bind(PIECE)
+        .fetch_all(connection)
+        .await?)
+}

@@ -1,0 +1,94 @@
+//! Which keys a caller may make: never with more rights than its own, now or later.
+
+use chancery_model::{Audience, Environment, MemberId, Permission, Principal, Role, Timestamp};
+use chancery_people::member;
+use chancery_store::{Scoped, StoreError, Write};
+
+use crate::api_key::{ApiKeyError, NewApiKey};
+use crate::{agent, scopes};
+
+/// The most audiences one key redeems tokens for.
+pub const MAX_AUDIENCES: usize = 32;
+
+/// The authenticated caller that makes or rotates a key.
+pub struct Creator<'a> {
+    /// The member on whose rights the key will rest: as long as it lives it has none that its
+    /// creator has not.
+    pub member: MemberId,
+    /// What the caller may do now (its key's scopes and its role together): a set of
+    /// [`Permission::bit`].
+    pub rights: u64,
+    /// What the caller acts on.
+    pub environment: Environment,
+    /// The installation's role policy: what a role may do, as such a set.
+    pub rights_of: &'a (dyn Fn(Role) -> u64 + Sync),
+}
+
+impl NewApiKey {
+    /// The key with its lists sorted and without repetitions, if they are sensible.
+    pub(crate) fn checked(mut self, now: Timestamp) -> Result<Self, ApiKeyError> {
+        self.scopes.sort_unstable();
+        self.scopes.dedup();
+        self.audiences.sort_unstable();
+        self.audiences.dedup();
+        let refuse = |field, rule| Err(ApiKeyError::Invalid { field, rule });
+        if self.scopes.is_empty() {
+            return refuse("scopes", "a key needs at least one scope");
+        }
+        if self.audiences.len() > MAX_AUDIENCES {
+            return refuse("audiences", "a key has at most 32 audiences");
+        }
+        if !self.audiences.is_empty() && !self.scopes.contains(&Permission::TokensVerify) {
+            return refuse("audiences", "audiences need the scope `tokens:verify`");
+        }
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return refuse("expires_at", "`expires_at` must be in the future");
+        }
+        Ok(self)
+    }
+}
+
+impl Creator<'_> {
+    /// Whether this caller may hand out a key with these rights to this holder.
+    pub(crate) async fn require_rights(
+        &self,
+        scoped: &mut Scoped<Write>,
+        holder: Principal,
+        environment: Environment,
+        wanted: &[Permission],
+    ) -> Result<(), ApiKeyError> {
+        if self.environment == Environment::Test && environment == Environment::Live {
+            return Err(ApiKeyError::EnvironmentExceedsCreator);
+        }
+        let over = scopes::beyond(wanted, self.rights);
+        if !over.is_empty() {
+            return Err(ApiKeyError::ScopeExceedsCreator { scopes: over });
+        }
+        let role = active_role(scoped, holder).await?.ok_or(ApiKeyError::HolderNotActive)?;
+        let over = scopes::beyond(wanted, (self.rights_of)(role));
+        if !over.is_empty() {
+            return Err(ApiKeyError::ScopeExceedsHolder { role, scopes: over });
+        }
+        Ok(())
+    }
+}
+
+/// The role of a holder that can act; `None` when it is unknown, removed or retired.
+async fn active_role(scoped: &mut Scoped<Write>, holder: Principal) -> Result<Option<Role>, StoreError> {
+    Ok(match holder {
+        Principal::Member(id) => member::read(scoped, id).await?.filter(|m| m.is_active()).map(|m| m.role),
+        Principal::Agent(id) => {
+            agent::read(scoped, id).await?.filter(|a| a.retired_at.is_none()).map(|_| Role::Agent)
+        }
+    })
+}
+
+/// Sorted words for the database.
+pub(crate) fn words(scopes: &[Permission]) -> Vec<&'static str> {
+    scopes.iter().map(|scope| scope.as_str()).collect()
+}
+
+/// Audiences for the database.
+pub(crate) fn texts(audiences: &[Audience]) -> Vec<&str> {
+    audiences.iter().map(Audience::as_str).collect()
+}
