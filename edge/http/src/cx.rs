@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use chancery_api::Code;
 use chancery_authenticate::{Allow, Allowed, Entered};
 use chancery_model::{MemberId, Principal};
 use chancery_record::Actor;
@@ -56,7 +57,7 @@ impl<G: Guard, I: Input> Cx<G, I> {
     /// A part of the path by its name in the route. What is not of its type names nothing: 404.
     ///
     /// # Errors
-    /// [`chancery_api::Code::NotFound`].
+    /// [`Code::NotFound`].
     pub fn param<T: std::str::FromStr>(&self, name: &str) -> Result<T, ApiError> {
         self.head.param(name)
     }
@@ -74,11 +75,16 @@ impl<G: Inner, I: Input> Cx<G, I> {
         self.proof.entered()
     }
 
-    /// The member the caller is, when it is a person.
-    pub fn member(&self) -> Option<MemberId> {
+    /// The member the caller is, where only a person may act.
+    ///
+    /// # Errors
+    /// [`Code::MemberRequired`] when it is an agent.
+    pub fn member(&self) -> Result<MemberId, ApiError> {
         match self.entered().caller().principal() {
-            Principal::Member(id) => Some(id),
-            Principal::Agent(_) => None,
+            Principal::Member(id) => Ok(id),
+            Principal::Agent(_) => {
+                Err(ApiError::new(Code::MemberRequired, "only a member may do this, and the key is an agent's"))
+            }
         }
     }
 

@@ -65,7 +65,7 @@ impl<T: DeserializeOwned + ToSchema + Send + Sync> Input for Json<T> {
     const CODES: &'static [Code] = &[
         Code::ContentTypeUnsupported,
         Code::BodyInvalid,
-        Code::ValidationFailed,
+        Code::ValidationError,
         Code::QueryInvalid,
         Code::RequestTimeout,
         Code::BodyTooLarge,
@@ -80,7 +80,7 @@ impl<T: DeserializeOwned + ToSchema + Send + Sync> Input for Json<T> {
         let value = ijson::parse(body).map_err(|error| ApiError::new(Code::BodyInvalid, error.message))?;
         serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
             let field = error.path().to_string();
-            let failure = ApiError::new(Code::ValidationFailed, shorten(error.into_inner().to_string()));
+            let failure = ApiError::new(Code::ValidationError, shorten(error.into_inner().to_string()));
             if field == "." { failure } else { failure.at(shorten(field)) }
         })
     }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_keys::{ApiKeyText, KeyRecord, LastUsed, lookup};
-use chancery_model::{Clock, KeyId, OrgId, Permission, Principal, Role};
+use chancery_keys::format::{KeyPrefix, Presented, SecretHash};
+use chancery_keys::{KeyRecord, LastUsed, lookup};
+use chancery_model::{Clock, KeyId, OrgId, Principal, Role};
 use chancery_store::{Store, StoreError};
 use moka::sync::Cache;
 
@@ -93,14 +94,14 @@ impl fmt::Debug for Caller {
 
 struct Known {
     record: Arc<KeyRecord>,
-    hash: [u8; 32],
+    hash: SecretHash,
 }
 
 /// Knows callers by their API keys.
 pub struct Authenticator {
     store: Store,
     clock: Arc<dyn Clock>,
-    prefix: String,
+    prefix: KeyPrefix,
     roles: RoleRights,
     known: Cache<KeyId, Arc<Known>>,
     epochs: KnownEpochs,
@@ -124,7 +125,7 @@ impl Authenticator {
     pub fn new(
         store: Store,
         clock: Arc<dyn Clock>,
-        prefix: String,
+        prefix: KeyPrefix,
         roles: RoleRights,
         epochs: KnownEpochs,
         last_used: Arc<LastUsed>,
@@ -156,14 +157,14 @@ impl Authenticator {
     /// # Errors
     /// See [`AuthenticateError`].
     pub async fn authenticate(&self, text: &str) -> Result<Caller, AuthenticateError> {
-        let presented = ApiKeyText::parse(text, &self.prefix)
+        let presented = Presented::parse(text, &self.prefix)
             .map_err(|_| AuthenticateError::Invalid("malformed or mistyped"))?;
-        let hash = presented.secret_hash();
+        let hash = presented.hash();
         let known = match self.known.get(&presented.id) {
             Some(known) if self.epochs.is_current(known.record.org, known.record.epoch) => known,
-            _ => self.load(presented.id, hash).await?,
+            _ => self.load(presented.id, presented.hash()).await?,
         };
-        if !chancery_crypto::equal(&known.hash, &hash) {
+        if !known.hash.equals(&hash) {
             return Err(AuthenticateError::Invalid("wrong secret"));
         }
         let record = &known.record;
@@ -182,13 +183,12 @@ impl Authenticator {
         }
         // No creator, no rights: a key never exceeds whoever made it, also later.
         let creator = record.creator_role.map_or(0, |role| self.roles.of(role));
-        let scopes = record.scopes.iter().fold(0, |bits, scope: &Permission| bits | scope.bit());
-        let rights = scopes & creator & self.roles.of(record.holder_role);
+        let rights = record.scopes & creator & self.roles.of(record.holder_role);
         self.last_used.note(record.org, record.id, now);
         Ok(Caller { record: Arc::clone(record), rights })
     }
 
-    async fn load(&self, id: KeyId, hash: [u8; 32]) -> Result<Arc<Known>, AuthenticateError> {
+    async fn load(&self, id: KeyId, hash: SecretHash) -> Result<Arc<Known>, AuthenticateError> {
         let record =
             lookup(&self.store, id, &hash).await?.ok_or(AuthenticateError::Invalid("unknown"))?;
         self.epochs.learn(record.org, record.epoch);

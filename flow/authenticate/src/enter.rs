@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use chancery_model::OrgId;
-use chancery_people::Settings;
+use chancery_model::{OrgId, Principal};
+use chancery_people::settings::{self, Settings};
 use chancery_store::{Scope, Store, StoreError};
 use moka::sync::Cache;
 
@@ -89,7 +89,11 @@ impl Entrance {
     /// See [`EnterError`].
     pub async fn enter(&self, caller: Caller) -> Result<Entered, EnterError> {
         let record = caller.record();
-        let scope = Scope::of_principal(record.org, record.member(), record.holder_role, record.epoch);
+        let member = match record.holder {
+            Principal::Member(id) => Some(id),
+            Principal::Agent(_) => None,
+        };
+        let scope = Scope::of_principal(record.org, member, record.holder_role, record.epoch);
         let settings = match self.settings.get(&record.org) {
             Some((epoch, settings)) if epoch == record.epoch => settings,
             _ => self.load(&scope, record.epoch).await?,
@@ -100,7 +104,7 @@ impl Entrance {
     async fn load(&self, scope: &Scope, epoch: i64) -> Result<Arc<Settings>, EnterError> {
         let read = async {
             let mut scoped = self.store.read(scope).await?;
-            chancery_people::settings::read(&mut scoped).await
+            settings::read(&mut scoped).await
         };
         match read.await {
             Ok(settings) => {

@@ -39,6 +39,7 @@ mod roles;
 mod shape;
 mod text;
 mod trace;
+mod verdict;
 
 pub use action::{ActionDefinition, ActionEffect};
 pub use cache::ParseCache;
@@ -52,4 +53,5 @@ pub use policies::{CompileError, MAX_POLICIES, Policies, PolicySource};
 pub use problem::PolicyProblem;
 pub use risk::{Factor, MAX_RISK, Risk, Thresholds, ThresholdsError};
 pub use roles::{ROLE_POLICY, RolePolicyError, RoleTable};
+pub use verdict::{Circumstances, Escalation, Permit, Refusal, Verdict, decide};
 pub use text::{DEFAULT_TIMEOUT_SECONDS, MAX_APPROVALS, MAX_POLICY_BYTES, MAX_TIMEOUT_SECONDS};

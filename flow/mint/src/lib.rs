@@ -30,7 +30,7 @@ mod trust;
 mod verify;
 
 pub use claims::{Actor, Claims, Lifetime, LifetimeError, Nonce, Resource};
-pub use minted::{Grant, MintError, Minted, Mismatch, Terms, mint};
+pub use minted::{MintError, Minted, Mismatch, Terms, mint};
 pub use pool::{KeyPool, PoolClosed, Stock};
 pub use signer::{Signer, SigningKeys};
 pub use token::{Malformed, UnverifiedToken};

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use chancery_crypto::{DataKey, Random, SignError};
+use chancery_decide::Permit;
 use chancery_evidence::{Hex, public_claims};
 use chancery_model::{
-    ActionName, Audience, CorrelationId, Environment, IntentId, KeyId, MemberId, OrgId, Principal,
+    ActionName, Audience, Environment, IntentId, KeyId, MemberId, OrgId, Principal,
     ResourceId, ResourceType, Timestamp, TokenId,
 };
 use chancery_store::Receipt;
@@ -13,35 +14,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::{Actor, Claims, Lifetime, Nonce, Resource, Signer};
-
-/// What was allowed, to whom.
-#[derive(Clone, Debug)]
-pub struct Grant {
-    /// The organization.
-    pub org: OrgId,
-    /// The intent.
-    pub intent: IntentId,
-    /// The story it belongs to.
-    pub correlation: CorrelationId,
-    /// The hash of exactly what was allowed.
-    pub intent_hash: [u8; 32],
-    /// Who asked.
-    pub principal: Principal,
-    /// The member in whose name.
-    pub on_behalf_of: Option<MemberId>,
-    /// Who may redeem it.
-    pub audience: Audience,
-    /// Live or test.
-    pub environment: Environment,
-    /// The action.
-    pub action: ActionName,
-    /// The type of the resource.
-    pub resource_type: ResourceType,
-    /// Which resource.
-    pub resource_id: ResourceId,
-    /// The API key that asked.
-    pub key: KeyId,
-}
 
 /// On what terms a token is issued.
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +40,10 @@ pub enum MintError {
     Claims,
 }
 
-/// A token that nobody has seen. Its text leaves by [`Self::release`] alone.
+/// A permit with a token that nobody has seen. Its text leaves by [`Self::release`] alone.
 pub struct Minted {
-    correlation: CorrelationId,
-    claims: Claims,
-    public_claims: Value,
-    token: SecretString,
+    permit: Permit,
+    signed: Signed,
 }
 
 /// The receipt is not that of the token's intent: nothing is released.
@@ -81,17 +51,63 @@ pub struct Minted {
 #[error("the receipt is not that of the token's intent")]
 pub struct Mismatch;
 
-/// Makes a token for what was granted.
+/// Makes the token of a permit. Without a connector it is for the organization itself: its audience
+/// is the organization's slug.
 ///
 /// # Errors
 /// See [`MintError`].
-// PERMIT: when decide has its `Permit`, take that instead of `Grant`, which anyone can write.
-pub fn mint(
+pub fn mint(permit: Permit, signer: &Signer, terms: Terms<'_>, random: &dyn Random) -> Result<Minted, MintError> {
+    let record = permit.cleared().caller().caller().record();
+    let intent = permit.cleared().intent();
+    let audience = match &intent.connector {
+        Some(connector) => connector.clone(),
+        None => record.slug.as_str().parse().map_err(|_| MintError::Claims)?,
+    };
+    let grant = Grant {
+        org: record.org,
+        intent: intent.id,
+        intent_hash: *intent.hash(),
+        principal: record.holder,
+        on_behalf_of: intent.on_behalf_of,
+        audience,
+        environment: intent.environment,
+        action: intent.action.clone(),
+        resource_type: intent.resource_type.clone(),
+        resource_id: intent.resource_id.clone(),
+        key: record.id,
+    };
+    let signed = sign(grant, signer, terms, random)?;
+    Ok(Minted { permit, signed })
+}
+
+/// What was permitted, as far as the claims tell it.
+pub(crate) struct Grant {
+    pub(crate) org: OrgId,
+    pub(crate) intent: IntentId,
+    pub(crate) intent_hash: [u8; 32],
+    pub(crate) principal: Principal,
+    pub(crate) on_behalf_of: Option<MemberId>,
+    pub(crate) audience: Audience,
+    pub(crate) environment: Environment,
+    pub(crate) action: ActionName,
+    pub(crate) resource_type: ResourceType,
+    pub(crate) resource_id: ResourceId,
+    pub(crate) key: KeyId,
+}
+
+/// The claims of a grant, signed.
+pub(crate) struct Signed {
+    claims: Claims,
+    public_claims: Value,
+    token: SecretString,
+}
+
+pub(crate) fn sign(
     grant: Grant,
     signer: &Signer,
     terms: Terms<'_>,
     random: &dyn Random,
-) -> Result<Minted, MintError> {
+) -> Result<Signed, MintError> {
     let issued = terms.now.as_seconds();
     // In a member's name the rights are the member's and the agent acts with them (RFC 8693 §4.1).
     let (sub, act) = match grant.on_behalf_of {
@@ -119,26 +135,32 @@ pub fn mint(
     let token = signer.sign(&serde_json::to_vec(&claims)?)?;
     let Value::Object(members) = serde_json::to_value(&claims)? else { return Err(MintError::Claims) };
     let public_claims = public_claims(&members).map(Value::Object).ok_or(MintError::Claims)?;
-    Ok(Minted { correlation: grant.correlation, claims, public_claims, token })
+    Ok(Signed { claims, public_claims, token })
 }
 
 impl Minted {
+    /// What was permitted.
+    #[must_use]
+    pub const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
     /// The token's id.
     #[must_use]
     pub const fn id(&self) -> TokenId {
-        self.claims.jti
+        self.signed.claims.jti
     }
 
     /// When it expires, in seconds since the Unix epoch.
     #[must_use]
     pub const fn expires_at(&self) -> i64 {
-        self.claims.exp
+        self.signed.claims.exp
     }
 
     /// The claims as the record keeps them: `nonce_hash` for `nonce`.
     #[must_use]
     pub const fn public_claims(&self) -> &Value {
-        &self.public_claims
+        &self.signed.public_claims
     }
 
     /// The token sealed for its row, so that evidence can show the signature once it is used or
@@ -150,7 +172,7 @@ impl Minted {
         context: &chancery_crypto::Context<'_>,
         random: &dyn Random,
     ) -> Vec<u8> {
-        chancery_crypto::seal(key, context, self.token.expose_secret().as_bytes(), random)
+        chancery_crypto::seal(key, context, self.signed.token.expose_secret().as_bytes(), random)
     }
 
     /// The token, against the proof that its intent stands in the record.
@@ -158,13 +180,14 @@ impl Minted {
     /// # Errors
     /// [`Mismatch`] when the receipt is for something else; the token is gone then.
     pub fn release(self, receipt: &Receipt) -> Result<SecretString, Mismatch> {
-        let same = receipt.org() == self.claims.org && receipt.correlation() == Some(self.correlation);
-        if same { Ok(self.token) } else { Err(Mismatch) }
+        let correlation = self.permit.cleared().intent().correlation;
+        let same = receipt.org() == self.signed.claims.org && receipt.correlation() == Some(correlation);
+        if same { Ok(self.signed.token) } else { Err(Mismatch) }
     }
 }
 
 #[cfg(test)]
-impl Minted {
+impl Signed {
     pub(crate) fn expose_for_test(&self) -> &str {
         self.token.expose_secret()
     }
@@ -172,6 +195,6 @@ impl Minted {
 
 impl fmt::Debug for Minted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Minted").field("id", &self.claims.jti).finish_non_exhaustive()
+        f.debug_struct("Minted").field("id", &self.signed.claims.jti).finish_non_exhaustive()
     }
 }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::revocations::{Revoked, Target};
-use crate::{Grant, Signer, Terms, mint};
+use crate::minted::{Grant, sign};
+use crate::{Signer, Terms};
 
 const ISSUER: &str = "https://authority.example/orgs/acme";
 const INTENT_HASH: [u8; 32] = [7; 32];
@@ -51,7 +52,6 @@ impl Bench {
         let grant = Grant {
             org: self.trust.org,
             intent: IntentId::new(at(0), [3; 10]),
-            correlation: IntentId::new(at(0), [3; 10]).into(),
             intent_hash: INTENT_HASH,
             principal: Principal::Agent(AgentId::new(at(0), [4; 10])),
             on_behalf_of: None,
@@ -63,8 +63,8 @@ impl Bench {
             key: KeyId::new(at(0), [5; 10]),
         };
         let terms = Terms { issuer: ISSUER, lifetime: Lifetime::DEFAULT, now: at(0) };
-        let minted = mint(grant, &self.signer, terms, &SeededRandom::new(1)).unwrap();
-        minted.expose_for_test().to_owned()
+        let signed = sign(grant, &self.signer, terms, &SeededRandom::new(1)).unwrap();
+        signed.expose_for_test().to_owned()
     }
 
     /// A token with these claims, signed by this bench's key.

@@ -162,14 +162,14 @@ impl Recorder {
         &self,
         mut scoped: Scoped<Write>,
         actor: Actor,
-        change: Change,
+        mut change: Change,
     ) -> Result<Receipt, RecordError> {
         let now = self.store.keyring().clock().now();
         let org = scoped.org();
         if scoped.scope().is_founding() {
             insert_head(&mut scoped, now).await?;
         }
-        let payload = ijson::canonical(&with_actor(change.payload, actor))?;
+        let payload = ijson::canonical(&with_actor(change.payload.take(), actor))?;
         let key = self.store.keyring().key_within(&mut scoped, change.subject).await?;
         let words = Words {
             org,

@@ -64,7 +64,7 @@ impl Limits {
 
 type Buckets<K> = RateLimiter<K, Bounded<K>, Steady, NoOpMiddleware<Nanos>>;
 
-fn buckets<K: Hash + Eq + Send + Sync + 'static>(rate: Rate, clock: &Steady) -> Buckets<K> {
+fn buckets<K: Hash + Eq + Clone + Send + Sync + 'static>(rate: Rate, clock: &Steady) -> Buckets<K> {
     let quota = Quota::per_minute(rate.per_minute).allow_burst(rate.burst);
     // A bucket untouched for the time it takes to fill is the same as none.
     let full_after = quota.burst_size_replenished_in() + Duration::from_secs(1);

@@ -11,7 +11,7 @@ use super::account::Account;
 use super::binaries::Binaries;
 use super::error::{EmbeddedError, OnFile};
 use super::layout::{Layout, PORT};
-use super::{EmbeddedOptions, SUPERUSER};
+use super::{EmbeddedOptions, SUPERUSER, leftover};
 
 /// The included file with our settings, in the cluster.
 const SETTINGS_FILE: &str = "chancery.conf";
@@ -74,6 +74,7 @@ pub(super) async fn make_if_missing(
     }
     if layout.unfinished.exists() {
         tracing::warn!("an interrupted initialisation of the embedded Postgres is started over");
+        leftover::end_orphans(&layout.unfinished).await?;
         fs::remove_dir_all(&layout.unfinished).on(&layout.unfinished)?;
     }
     account.own_folder(&layout.unfinished)?;

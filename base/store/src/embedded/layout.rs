@@ -5,11 +5,13 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::Pid;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use tokio::time::{Instant, sleep};
 
 use super::SUPERUSER;
 use super::error::{EmbeddedError, OnFile};
@@ -20,6 +22,10 @@ pub(super) const PORT: u16 = 5432;
 /// The longest path of a socket's folder, in bytes: `sun_path` holds 104 on macOS, and the file
 /// name takes 14. What Postgres checks is the whole.
 const MAX_SOCKET_DIR_BYTES: usize = 86;
+
+/// A process that is ending, or one between fork and exec, holds the lock a moment longer than it runs.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_POLL: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
@@ -67,12 +73,18 @@ impl Layout {
     }
 
     /// Takes the cluster for this process until the file is closed, by its end at the latest.
-    pub(super) fn lock(&self) -> Result<File, EmbeddedError> {
+    pub(super) async fn lock(&self) -> Result<File, EmbeddedError> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.lock).on(&self.lock)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(EmbeddedError::InUse { data_dir: self.data_dir.clone() }),
-            Err(TryLockError::Error(source)) => Err(source).on(&self.lock),
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(source)) => return Err(source).on(&self.lock),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOCK_POLL).await,
+                Err(TryLockError::WouldBlock) => {
+                    return Err(EmbeddedError::InUse { data_dir: self.data_dir.clone() });
+                }
+            }
         }
     }
 

@@ -26,17 +26,22 @@ pub(super) async fn clear(layout: &Layout) -> Result<(), EmbeddedError> {
                 .await?;
         }
     }
-    // A backend in the middle of a statement outlives its postmaster, and holds the shared memory
-    // that keeps the next one from starting.
-    for orphan in orphans(&layout.cluster) {
-        let gone = || !works_in(orphan, &layout.cluster);
-        end(orphan, &[(IMMEDIATE, Duration::from_secs(5)), (KILL, PATIENCE)], gone).await?;
-    }
+    end_orphans(&layout.cluster).await?;
     // The pid in these files may belong to someone else by now (in a container, soon); Postgres would
     // take that one for a postmaster.
     remove(&layout.cluster.join("postmaster.pid"))?;
     remove(&layout.socket_dir.join(".s.PGSQL.5432.lock"))?;
     remove(&layout.socket_dir.join(".s.PGSQL.5432"))
+}
+
+/// Ends the processes that work in a cluster without a postmaster. A backend in the middle of a
+/// statement outlives it, and holds the shared memory that keeps the next one from starting.
+pub(super) async fn end_orphans(cluster: &Path) -> Result<(), EmbeddedError> {
+    for orphan in orphans(cluster) {
+        let gone = || !works_in(orphan, cluster);
+        end(orphan, &[(IMMEDIATE, Duration::from_secs(5)), (KILL, PATIENCE)], gone).await?;
+    }
+    Ok(())
 }
 
 /// Whether `pid`, taken from the cluster's pid file, is a postmaster of it.

@@ -73,7 +73,7 @@ impl Embedded {
     /// does not come up.
     pub async fn start(options: EmbeddedOptions) -> Result<Self, EmbeddedError> {
         let layout = Layout::create(&options.data_dir)?;
-        let lock = layout.lock()?;
+        let lock = layout.lock().await?;
         let account = Account::choose(&layout.cluster)?;
         account.check_way_to(&layout.data_dir)?;
         let binaries = Binaries::find(options.binaries.as_deref(), &layout.cluster)?;
@@ -110,7 +110,7 @@ impl Embedded {
     /// When a live process owns it, or it does not end.
     pub async fn stop_abandoned(data_dir: &Path) -> Result<(), EmbeddedError> {
         let Some(layout) = Layout::existing(data_dir) else { return Ok(()) };
-        let _lock = layout.lock()?;
+        let _lock = layout.lock().await?;
         leftover::clear(&layout).await
     }
 

@@ -106,7 +106,7 @@ async fn create(store: &Store) -> Result<(), InstallationError> {
     let (custody, random, now) = (keyring.custody(), &**keyring.random(), keyring.clock().now());
     let failed = |error: &dyn std::fmt::Display| InstallationError::Key(error.to_string());
     let signing = SigningKey::generate(Algorithm::EdDsa).map_err(|error| failed(&error))?;
-    let pkcs8 = signing.to_pkcs8().map_err(|error| failed(&error))?;
+    let pkcs8 = signing.to_pkcs8();
     let id = chancery_model::SubjectKeyId::new(now, random.bytes()).as_uuid();
     let key = DataKey::generate(id, random);
     let wrapped = custody.wrap(&wrap_context(), &key, random).map_err(|error| failed(&error))?;

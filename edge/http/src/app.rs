@@ -1,0 +1,52 @@
+//! What every request finds: the parts of the server, made once at its start.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chancery_authenticate::{Authenticator, Entrance};
+use chancery_crypto::Random;
+use chancery_keys::format::KeyPrefix;
+use chancery_mint::{KeyPool, SigningKeys};
+use chancery_model::Clock;
+use chancery_record::Recorder;
+use chancery_screen::Limits;
+use chancery_store::Store;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::Bounds;
+
+/// The parts of the server.
+pub struct App {
+    /// The way into the database.
+    pub store: Store,
+    /// Knows callers by their keys.
+    pub authenticator: Authenticator,
+    /// Lets callers into their organizations.
+    pub entrance: Entrance,
+    /// How often keys and organizations may ask.
+    pub limits: Limits,
+    /// The organizations' signing keys, in memory while their epochs stand.
+    pub signing_keys: SigningKeys,
+    /// Signing keys made before they are needed.
+    pub key_pool: KeyPool,
+    /// Writes the record.
+    pub recorder: Recorder,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// What is measured, for whoever reads `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// What bounds a request.
+    pub bounds: Bounds,
+    /// What the installation's API keys begin with.
+    pub key_prefix: KeyPrefix,
+    /// Where the server is reached from outside, without a slash at the end: the base of `iss`.
+    pub public_url: String,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("public_url", &self.public_url).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,36 @@
+//! The table of routes: one file for each resource, each with its routes at the top.
+
+mod agents;
+mod api_keys;
+mod delegations;
+mod emergency;
+mod installation;
+mod me;
+mod members;
+mod organization;
+mod signing_keys;
+mod tokens_revoke;
+mod well_known;
+
+use crate::Route;
+
+/// Every route of the server.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    [
+        me::routes(),
+        organization::routes(),
+        members::routes(),
+        agents::routes(),
+        api_keys::routes(),
+        delegations::routes(),
+        signing_keys::routes(),
+        tokens_revoke::routes(),
+        emergency::routes(),
+        well_known::routes(),
+        installation::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

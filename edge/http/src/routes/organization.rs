@@ -1,0 +1,57 @@
+//! `/api/v1/organization`: the caller's organization and its settings.
+
+use chancery_api::{ChangeOrganization, Code, Organization, Settings};
+use chancery_authenticate::permission::{SettingsManage, SettingsRead};
+use chancery_people::settings::{self, SettingsPatch};
+use chancery_people::organization;
+
+use crate::{Answer, ApiError, Cx, Json, Needs, Route};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/organization", show).named("organization.show", "The caller's organization."),
+        Route::patch("/api/v1/organization", change)
+            .named("organization.change", "Changes settings; they hold from the next decision on.")
+            .may(&[Code::Unchanged]),
+    ]
+}
+
+async fn show(cx: Cx<Needs<SettingsRead>>) -> Result<Answer<Organization>, ApiError> {
+    let mut scoped = cx.read().await?;
+    let found = organization::read(&mut scoped).await?;
+    let settings = settings::read(&mut scoped).await?;
+    Ok(Answer::read(view(found, settings, cx.caller().record().halted)))
+}
+
+async fn change(
+    cx: Cx<Needs<SettingsManage>, Json<ChangeOrganization>>,
+) -> Result<Answer<Organization>, ApiError> {
+    let wanted = cx.input.0.settings;
+    let patch = SettingsPatch {
+        token_algorithm: wanted.token_algorithm,
+        token_ttl_seconds: wanted.token_ttl_seconds,
+        escalate_at: wanted.escalate_at,
+        deny_at: wanted.deny_at,
+    };
+    let mut scoped = cx.write().await?;
+    let found = organization::read(&mut scoped).await?;
+    let (settings, change) = settings::change(&mut scoped, &patch).await?;
+    let receipt = cx.commit(scoped, change).await?;
+    Ok(Answer::changed(view(found, settings, cx.caller().record().halted), &receipt))
+}
+
+fn view(found: organization::Organization, settings: settings::Settings, halted: bool) -> Organization {
+    Organization {
+        id: found.id,
+        slug: found.slug,
+        name: found.name,
+        halted,
+        settings: Settings {
+            token_algorithm: settings.token_algorithm,
+            token_ttl_seconds: settings.token_ttl_seconds,
+            escalate_at: settings.escalate_at,
+            deny_at: settings.deny_at,
+        },
+        created_at: found.created_at,
+    }
+}

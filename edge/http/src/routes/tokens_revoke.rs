@@ -1,0 +1,36 @@
+//! `/api/v1/tokens/revoke`: tokens that must not be redeemed any more.
+
+use chancery_api::{Revocation, RevocationTarget, RevokeTokens};
+use chancery_authenticate::permission::TokensRevoke;
+use chancery_mint::revocations::{self, Target};
+use chancery_model::{KeyId, TokenId};
+
+use crate::{ApiError, Created, Cx, Json, Needs, Route};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/api/v1/tokens/revoke", revoke)
+            .named("tokens.revoke", "Revokes one token, a key's tokens, or all of the organization's."),
+    ]
+}
+
+async fn revoke(cx: Cx<Needs<TokensRevoke>, Json<RevokeTokens>>) -> Result<Created<Revocation>, ApiError> {
+    let wanted = &cx.input.0;
+    let target = match (wanted.kind, wanted.id) {
+        (RevocationTarget::Token, Some(id)) => Target::Token(TokenId::from_uuid(id)),
+        (RevocationTarget::Key, Some(id)) => Target::Key(KeyId::from_uuid(id)),
+        (RevocationTarget::Organization, None) => Target::Organization,
+        (RevocationTarget::Organization, Some(_)) => {
+            return Err(ApiError::invalid("id", "the organization is the caller's own: send no `id`"));
+        }
+        (RevocationTarget::Token | RevocationTarget::Key, None) => {
+            return Err(ApiError::invalid("id", "`id` is required for this kind"));
+        }
+    };
+    let (clock, random) = (&*cx.app.clock, &*cx.app.random);
+    let mut scoped = cx.write().await?;
+    let (made, change) =
+        revocations::revoke(&mut scoped, target, wanted.reason.as_str(), clock, random).await?;
+    let receipt = cx.commit(scoped, change).await?;
+    Ok(Created::new(Revocation { id: made.id, before: made.before }, &receipt))
+}

@@ -1,0 +1,256 @@
+//! The one place that puts the server together, and takes it apart again.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chancery_authenticate::{Authenticator, Entrance, KnownEpochs, RoleRights};
+use chancery_config::Config;
+use chancery_crypto::{Random, SystemRandom};
+use chancery_decide::{ROLE_POLICY, RoleTable};
+use chancery_evidence::VerifierKey;
+use chancery_keys::LastUsed;
+use chancery_keys::format::KeyPrefix;
+use chancery_model::{Clock, SystemClock};
+use chancery_record::checkpoint::{Checkpointer, checkpoint_signer};
+use chancery_record::verify::verify_forever;
+use chancery_record::{QueueLimits, Recorder};
+use chancery_screen::{Limits, Rate};
+use chancery_store::embedded::Embedded;
+use chancery_store::{PoolSizes, Store};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::data_dir::DataDir;
+use crate::database::Database;
+use crate::founding::{Founded, Founder, Founding};
+use crate::listen::Listener;
+use crate::{app, background, tls};
+
+/// The most connections at once.
+const MOST_CONNECTIONS: usize = 4_096;
+/// The background verifier's pause between two organizations.
+const VERIFIER_REST: Duration = Duration::from_secs(5);
+/// How often the meters are tidied.
+const METERS_EVERY: Duration = Duration::from_secs(5);
+
+/// What every part of the server takes time and randomness from.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Surroundings(..)")
+    }
+}
+
+impl Surroundings {
+    /// The machine's.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+    }
+}
+
+/// The database opened for writing with a record: what commands and the server have in common.
+#[derive(Debug)]
+pub struct Books {
+    /// The pools.
+    pub store: Store,
+    /// The record.
+    pub recorder: Recorder,
+    /// The role policy.
+    pub roles: RoleRights,
+    /// What API keys begin with.
+    pub prefix: KeyPrefix,
+}
+
+impl Books {
+    /// Opens the pools and starts the committer.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the configuration does not fit.
+    pub async fn open(config: &Config, database: &Database, around: &Surroundings) -> anyhow::Result<Self> {
+        let sizes = PoolSizes {
+            app: config.database.app_connections,
+            appender: config.database.appender_connections,
+            worker: config.database.worker_connections,
+        };
+        let (store, right) =
+            database.connect(sizes, Arc::clone(&around.clock), Arc::clone(&around.random)).await?;
+        let limits = QueueLimits { capacity: config.record.queue_length, share: config.record.queue_share };
+        let recorder = Recorder::start(store.clone(), right, limits);
+        let roles = RoleTable::load(ROLE_POLICY)?;
+        let prefix = config.keys.prefix.parse().context("`keys.prefix`")?;
+        Ok(Self { store, recorder, roles: RoleRights::new(|role| roles.of(role)), prefix })
+    }
+
+    /// Founds an organization.
+    ///
+    /// # Errors
+    /// See [`Founder::found`].
+    pub async fn found(&self, founding: Founding) -> anyhow::Result<Founded> {
+        let Self { store, recorder, roles, prefix } = self;
+        Founder { store, recorder, prefix, roles }.found(founding).await
+    }
+
+    /// Commits what waits and closes the pools.
+    pub async fn close(&self) {
+        self.recorder.close().await;
+        self.store.close().await;
+    }
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The database and the record.
+    pub books: Books,
+    /// The public half of the installation's checkpoint key.
+    pub vkey: VerifierKey,
+    /// Whether the key file was made at this start.
+    pub kek_is_new: bool,
+    /// How to log into the embedded cluster as its superuser; `None` for an external database.
+    pub superuser: Option<PgConnectOptions>,
+    /// Cancelled when the server can't go on.
+    pub lost: CancellationToken,
+    stop_listening: CancellationToken,
+    stop_working: CancellationToken,
+    listener: JoinHandle<()>,
+    work: TaskTracker,
+    postgres: Option<JoinHandle<Embedded>>,
+    _data_dir: Option<DataDir>,
+}
+
+impl Running {
+    /// Starts everything, in the order of need.
+    ///
+    /// # Errors
+    /// When anything is not as it must be: the data directory, the key file, the database, the
+    /// checkpoints outside it, the address.
+    pub async fn start(config: &Config, around: Surroundings) -> anyhow::Result<Self> {
+        let metrics = metrics_handle()?;
+        let mut database = Database::open(config, &*around.random).await?;
+        let books = Books::open(config, &database, &around).await?;
+        let signer = Arc::new(checkpoint_signer(&books.store).await?);
+        let vkey = signer.vkey().clone();
+        let checkpointer =
+            Checkpointer::open(books.store.clone(), signer, &config.record.checkpoint_file).await?;
+
+        let epochs = KnownEpochs::default();
+        let last_used = Arc::new(LastUsed::new());
+        let authenticator = Arc::new(Authenticator::new(
+            books.store.clone(),
+            Arc::clone(&around.clock),
+            books.prefix.clone(),
+            books.roles,
+            epochs.clone(),
+            Arc::clone(&last_used),
+        ));
+        let entrance = Entrance::new(books.store.clone(), epochs);
+        let limits = limits(config, Arc::clone(&around.clock));
+        let parts = app::Parts { authenticator: Arc::clone(&authenticator), entrance, limits, metrics: metrics.clone() };
+
+        let listener = listen(config).await?;
+        let address = listener.address()?;
+        let router = app::router(config, address, &books, parts, around, &vkey).await?;
+
+        let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
+        let work = TaskTracker::new();
+        let store = || books.store.clone();
+        work.spawn(background::hear_epochs(store(), authenticator, stop_working.clone()));
+        work.spawn(background::flush_last_used(store(), last_used, stop_working.clone()));
+        work.spawn(checkpointer.run(
+            Duration::from_millis(config.record.checkpoint_interval_ms),
+            stop_working.clone().cancelled_owned(),
+        ));
+        work.spawn(verify_forever(store(), vkey.clone(), VERIFIER_REST, stop_working.clone().cancelled_owned()));
+        work.spawn(tidy_meters(metrics, stop_working.clone()));
+        work.close();
+
+        let lost = CancellationToken::new();
+        let superuser = database.embedded.as_ref().map(Embedded::superuser);
+        let postgres = database
+            .embedded
+            .take()
+            .map(|embedded| tokio::spawn(background::keep_running(embedded, stop_working.clone(), lost.clone())));
+        let grace = Duration::from_millis(config.server.shutdown_grace_ms);
+        let listener = tokio::spawn(listener.serve(router, stop_listening.clone(), grace));
+        Ok(Self {
+            address,
+            books,
+            vkey,
+            kek_is_new: database.kek_is_new,
+            superuser,
+            lost,
+            stop_listening,
+            stop_working,
+            listener,
+            work,
+            postgres,
+            _data_dir: database.data_dir.take(),
+        })
+    }
+
+    /// Stops it: nobody new, requests finish, the record's queue is committed, the last checkpoint is
+    /// made, Postgres ends.
+    ///
+    /// # Errors
+    /// When Postgres does not end.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop_listening.cancel();
+        let _ = self.listener.await;
+        self.books.recorder.close().await;
+        self.stop_working.cancel();
+        self.work.wait().await;
+        self.books.store.close().await;
+        if let Some(postgres) = self.postgres {
+            postgres.await?.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn listen(config: &Config) -> anyhow::Result<Listener> {
+    let tls = match config.server.tls.files() {
+        Some((certificate, key)) => Some(tls::acceptor(certificate, key)?),
+        None => None,
+    };
+    let address = config.server.listen;
+    Listener::bind(address, tls, MOST_CONNECTIONS).await.with_context(|| format!("`{address}` can't be listened on"))
+}
+
+fn limits(config: &Config, clock: Arc<dyn Clock>) -> Limits {
+    let limits = &config.limits;
+    let key = Rate { per_minute: limits.key_per_minute, burst: limits.key_burst };
+    let org = Rate { per_minute: limits.organization_per_minute, burst: limits.organization_burst };
+    Limits::new(key, org, clock)
+}
+
+/// The process has one set of meters, however many servers it runs.
+fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new().install_recorder().context("the meters can't be set up")?;
+    Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+async fn tidy_meters(metrics: PrometheusHandle, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(METERS_EVERY);
+    loop {
+        tokio::select! { _ = ticks.tick() => metrics.run_upkeep(), () = stop.cancelled() => return }
+    }
+}

@@ -1,0 +1,111 @@
+//! Work beside the requests: it is tracked, and told when to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chancery_authenticate::{Authenticator, KnownEpochs};
+use chancery_keys::LastUsed;
+use chancery_model::OrgId;
+use chancery_store::Store;
+use chancery_store::embedded::Embedded;
+use sqlx::postgres::PgListener;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// How often uses of API keys are written.
+const FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// The pause before a lost listener is opened again.
+const RELISTEN_AFTER: Duration = Duration::from_secs(1);
+
+/// Hears of changed organizations from other processes, until told to stop. Whatever is missed while
+/// nobody listens makes every cached key suspect.
+pub async fn hear_epochs(store: Store, authenticator: Arc<Authenticator>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            lost = listen(&store, &authenticator) => {
+                authenticator.forget_all();
+                if let Err(error) = lost {
+                    tracing::warn!(%error, "changes of other servers are not heard for a moment");
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(RELISTEN_AFTER) => {}
+        }
+    }
+}
+
+async fn listen(store: &Store, authenticator: &Authenticator) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(store.worker()).await?;
+    listener.listen("chancery_epoch").await?;
+    // Whatever changed before we listened.
+    authenticator.forget_all();
+    while let Some(told) = listener.try_recv().await? {
+        learn(authenticator.epochs(), told.payload());
+    }
+    Ok(())
+}
+
+/// `ORGANIZATION EPOCH`, as the record tells it. Anything else is somebody else's.
+fn learn(epochs: &KnownEpochs, told: &str) {
+    let Some((org, epoch)) = told.split_once(' ') else { return };
+    if let (Ok(org), Ok(epoch)) = (org.parse::<OrgId>(), epoch.parse()) {
+        epochs.learn(org, epoch);
+    }
+}
+
+/// Writes when API keys were used, now and then, and once more at the end.
+pub async fn flush_last_used(store: Store, last_used: Arc<LastUsed>, stop: CancellationToken) {
+    let mut ticks = interval(FLUSH_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let last = tokio::select! { _ = ticks.tick() => false, () = stop.cancelled() => true };
+        if let Err(error) = last_used.flush(&store).await {
+            tracing::warn!(%error, "uses of api keys are written later");
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+/// Starts the embedded Postgres again whenever it ends, until told to stop; gives it back to be
+/// stopped. What can't be started again is told by `lost`.
+pub async fn keep_running(mut embedded: Embedded, stop: CancellationToken, lost: CancellationToken) -> Embedded {
+    loop {
+        let exited = embedded.exited();
+        tokio::select! {
+            () = stop.cancelled() => return embedded,
+            () = exited => {}
+        }
+        tracing::error!("the embedded postgres ended; it is started again");
+        match embedded.restart().await {
+            Ok(()) => tracing::info!("the embedded postgres runs again"),
+            Err(error) => {
+                tracing::error!(%error, "the embedded postgres can't be started again");
+                lost.cancel();
+                return embedded;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn an_epoch_is_learnt_and_nonsense_is_not() {
+        let epochs = KnownEpochs::default();
+        let org = OrgId::from_uuid(Uuid::from_u128(7));
+        for told in ["", "x", "x 9", &format!("{org}"), &format!("{org} x")] {
+            learn(&epochs, told);
+            assert!(epochs.is_current(org, 1), "{told}");
+        }
+        learn(&epochs, &format!("{org} 9"));
+        assert!(!epochs.is_current(org, 8) && epochs.is_current(org, 9));
+    }
+}

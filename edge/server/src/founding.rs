@@ -1,0 +1,150 @@
+//! Founding an organization, with its first admin and that admin's key.
+
+use anyhow::Context as _;
+use chancery_authenticate::RoleRights;
+use chancery_keys::api_key::{self, Creator, NewApiKey};
+use chancery_keys::format::KeyPrefix;
+use chancery_model::{DisplayName, Environment, OrgId, Permission, Principal, Role, Slug};
+use chancery_people::member::{self, NewMember};
+use chancery_people::{Profile, organization};
+use chancery_record::{Actor, Recorder};
+use chancery_store::{Change, Scope, Store};
+use secrecy::SecretString;
+
+/// An organization just founded.
+#[derive(Debug)]
+pub struct Founded {
+    /// Its id.
+    pub org: OrgId,
+    /// Its short name.
+    pub slug: Slug,
+    /// The key of its admin, to be shown once.
+    pub admin_key: SecretString,
+}
+
+/// An organization to found.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    /// Its name.
+    pub name: DisplayName,
+    /// Its short name.
+    pub slug: Slug,
+}
+
+impl Founding {
+    /// An organization of this name; without a slug, one is made of the name.
+    ///
+    /// # Errors
+    /// When either breaks its rule.
+    pub fn new(name: &str, slug: Option<&str>) -> anyhow::Result<Self> {
+        let made = slug.map_or_else(|| slug_of(name), str::to_owned);
+        let slug = made.parse().with_context(|| match slug {
+            Some(given) => format!("`{given}` is not a slug"),
+            None => format!("no slug can be made of `{name}`; give one with --slug"),
+        })?;
+        Ok(Self { name: name.parse().with_context(|| format!("`{name}` can't be an organization's name"))?, slug })
+    }
+}
+
+/// A name in the letters of a slug: `Acme & Söhne` is `acme-s-hne`.
+fn slug_of(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut slug = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    slug.truncate(48);
+    slug.trim_end_matches('-').to_owned()
+}
+
+/// Founds organizations.
+#[derive(Debug)]
+pub struct Founder<'a> {
+    /// Where.
+    pub store: &'a Store,
+    /// What records it.
+    pub recorder: &'a Recorder,
+    /// What the admin's key begins with.
+    pub prefix: &'a KeyPrefix,
+    /// What an admin may do.
+    pub roles: &'a RoleRights,
+}
+
+impl Founder<'_> {
+    /// Founds one: organization, admin and key together or not at all, under one entry.
+    ///
+    /// # Errors
+    /// When the slug is taken, or the database or the record refuse.
+    pub async fn found(&self, founding: Founding) -> anyhow::Result<Founded> {
+        let keyring = self.store.keyring();
+        let org = OrgId::new(keyring.clock().now(), keyring.random().bytes());
+        let mut scoped = self.store.write(&Scope::founding(org)).await?;
+        let slug = founding.slug.clone();
+        let founded = organization::found(&mut scoped, keyring, founding.slug, founding.name)
+            .await
+            .with_context(|| format!("the organization `{slug}` can't be founded"))?;
+        let admin = NewMember { profile: admin_profile(&slug)?, role: Role::Admin, by: None };
+        let (admin, admin_change) = member::create(&mut scoped, keyring, &founded.org_key, admin).await?;
+        let rights_of = |role| self.roles.of(role);
+        let creator = Creator {
+            member: admin.id,
+            rights: rights_of(Role::Admin),
+            environment: Environment::Live,
+            rights_of: &rights_of,
+        };
+        let held = rights_of(Role::Admin);
+        let key = NewApiKey {
+            holder: Principal::Member(admin.id),
+            name: "admin".parse()?,
+            environment: Environment::Live,
+            scopes: Permission::ALL.iter().copied().filter(|scope| scope.bit() & held != 0).collect(),
+            audiences: Vec::new(),
+            expires_at: None,
+        };
+        let (issued, key_change) = api_key::create(&mut scoped, keyring, self.prefix, &creator, key).await?;
+        let change = together(founded.change, [("member", admin_change), ("api_key", key_change)]);
+        self.recorder.commit(scoped, Actor::installation(), change).await?;
+        Ok(Founded { org, slug, admin_key: issued.text })
+    }
+}
+
+/// Nobody is known yet: the admin is an address of the installation, renamed by whoever takes over.
+fn admin_profile(slug: &Slug) -> anyhow::Result<Profile> {
+    Ok(Profile { name: "Admin".parse()?, email: format!("admin@{slug}.invalid").parse()? })
+}
+
+/// One entry that says all of it: what was made together is recorded together. The first change's
+/// payload stays as it is, with those of the others beside it.
+fn together<const N: usize>(mut first: Change, others: [(&'static str, Change); N]) -> Change {
+    for (name, change) in others {
+        first.refs.extend(change.refs.into_iter().filter(|(kind, _)| *kind == name));
+        if let Some(payload) = first.payload.as_object_mut() {
+            payload.insert(name.to_owned(), change.payload);
+        }
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chancery_store::Epoch;
+    use serde_json::json;
+
+    #[test]
+    fn a_slug_is_made_of_the_name_where_that_is_possible() {
+        for (name, slug) in [("Acme", "acme"), ("Acme & Sons, Ltd.", "acme-sons-ltd"), ("a  b", "a-b")] {
+            assert_eq!(Founding::new(name, None).unwrap().slug.as_str(), slug);
+        }
+        for name in ["", "7", "日本", "x"] {
+            assert!(Founding::new(name, None).is_err(), "{name}");
+        }
+        assert_eq!(Founding::new("日本", Some("nihon")).unwrap().slug.as_str(), "nihon");
+    }
+
+    #[test]
+    fn one_entry_names_everything_that_was_made() {
+        let of = |kind, id: &str| Change::new(kind, Epoch::Keep, (kind, id.to_owned()), json!({ kind: id }));
+        let all = together(of("organization", "o"), [("member", of("member", "m")), ("api_key", of("api_key", "k"))]);
+        assert_eq!(all.refs.len(), 3);
+        assert_eq!(all.payload["api_key"], json!({ "api_key": "k" }));
+        assert_eq!(all.payload["organization"], "o");
+    }
+}

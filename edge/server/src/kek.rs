@@ -1,0 +1,56 @@
+//! `kek rotate`: a new version of the KEK, and every organization's key wrapped under it.
+
+use anyhow::Context as _;
+use chancery_model::OrgId;
+use chancery_record::checkpoint::rewrap_checkpoint_key;
+use chancery_record::{Actor, RecordError, Recorder};
+use chancery_store::{Change, Epoch, Scope, Store};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+/// How often an organization is tried that changes at the same moment.
+const TRIES: usize = 5;
+
+/// What a rotation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotated {
+    /// Organizations whose key was wrapped anew.
+    pub rewrapped: usize,
+    /// Organizations whose key was under the newest version already.
+    pub skipped: usize,
+}
+
+/// Wraps every key under the newest version of the KEK. Safe to repeat and to break off: what is
+/// done stays done, and what is under the newest version is skipped.
+///
+/// # Errors
+/// When the key file or the database refuses. What was not reached keeps its old version, which
+/// stays in the key file.
+pub async fn rewrap_all(store: &Store, recorder: &Recorder, progress: &ProgressBar) -> anyhow::Result<Rotated> {
+    // First, so that an old copy of the key file is noticed at the next start.
+    rewrap_checkpoint_key(store).await?;
+    let orgs = store.organizations().await?;
+    progress.set_length(orgs.len() as u64);
+    let mut rotated = Rotated::default();
+    for org in orgs {
+        let changed = rewrap(store, recorder, org).await.with_context(|| format!("organization {org}"))?;
+        if changed { rotated.rewrapped += 1 } else { rotated.skipped += 1 }
+        progress.inc(1);
+    }
+    Ok(rotated)
+}
+
+async fn rewrap(store: &Store, recorder: &Recorder, org: OrgId) -> anyhow::Result<bool> {
+    for _ in 0..TRIES {
+        let mut scoped = store.write(&Scope::installation(org)).await?;
+        let Some(version) = store.keyring().rewrap_org_key(&mut scoped).await? else { return Ok(false) };
+        let payload = json!({ "kek_version": version });
+        let change = Change::new("kek.rewrapped", Epoch::Keep, ("organization", org.to_string()), payload);
+        match recorder.commit(scoped, Actor::installation(), change).await {
+            Ok(_) => return Ok(true),
+            Err(RecordError::Stale { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    anyhow::bail!("it changed each time it was tried; run the command again")
+}
