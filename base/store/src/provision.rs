@@ -230,7 +230,10 @@ pub async fn provision(
 }
 
 async fn connect(options: &PgConnectOptions, step: &'static str) -> Result<PgConnection, ProvisionError> {
-    PgConnection::connect_with(options).await.step(step)
+    let mut connection = PgConnection::connect_with(options).await.step(step)?;
+    // What exists already is nothing to be told about at every start.
+    run(&mut connection, "SET client_min_messages = warning".to_owned(), step).await?;
+    Ok(connection)
 }
 
 async fn check_version(server: &mut PgConnection) -> Result<(), ProvisionError> {

@@ -10,7 +10,9 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use chancery_store::embedded::{Embedded, EmbeddedError, EmbeddedOptions};
@@ -204,15 +206,22 @@ async fn backends_that_outlive_their_postmaster_are_ended() {
 async fn stale_files_that_name_a_living_stranger_do_not_hinder() {
     let dir = TempDir::new().unwrap();
     Embedded::start(options(dir.path())).await.unwrap().stop().await.unwrap();
-    let me = std::process::id();
+    // One of the cluster's own user, whom Postgres would take for a postmaster.
+    let owner = fs::metadata(dir.path().join("postgres")).unwrap().uid();
+    let mut stranger = Command::new("sleep").arg("600").uid(owner).spawn().unwrap();
+    let pid = stranger.id();
     let pid_file =
-        format!("{me}\n{}\n1\n5432\n/nowhere\n\n1 1\nready\n", dir.path().join("postgres").display());
+        format!("{pid}\n{}\n1\n5432\n/nowhere\n\n1 1\nready\n", dir.path().join("postgres").display());
     fs::write(dir.path().join("postgres/postmaster.pid"), pid_file).unwrap();
-    fs::write(dir.path().join("postgres-socket/.s.PGSQL.5432.lock"), format!("{me}\n")).unwrap();
+    fs::write(dir.path().join("postgres-socket/.s.PGSQL.5432.lock"), format!("{pid}\n")).unwrap();
     fs::write(dir.path().join("postgres-socket/.s.PGSQL.5432"), "").unwrap();
     let none = Embedded::join(dir.path(), &"correct horse".into()).await.unwrap_err();
     assert!(matches!(none, EmbeddedError::NotRunning { .. }), "{none}");
-    Embedded::start(options(dir.path())).await.unwrap().stop().await.unwrap();
+    let started = Embedded::start(options(dir.path())).await;
+    assert!(stranger.try_wait().unwrap().is_none(), "a stranger is left alone");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    started.unwrap().stop().await.unwrap();
 }
 
 #[tokio::test]

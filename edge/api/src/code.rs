@@ -126,6 +126,8 @@ codes!(
     503 StoreUnavailable = "store_unavailable",
     /// The request took longer than the limit; its outcome has to be looked up.
     503 TimedOut = "timed_out",
+    /// The intent's newest entry is not under a signed checkpoint yet: that takes a second.
+    503 CheckpointPending = "checkpoint_pending",
     /// The server is not ready for requests.
     503 NotReady = "not_ready",
 );
@@ -140,5 +142,56 @@ impl FromStr for Code {
     type Err = UnknownVariant;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.iter().copied().find(|code| code.as_str() == text).ok_or(UnknownVariant { kind: "error code" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors");
+
+    #[test]
+    fn every_code_has_a_page_and_every_page_a_code() -> Result<(), Box<dyn std::error::Error>> {
+        let mut pages = BTreeSet::new();
+        for entry in std::fs::read_dir(PAGES)? {
+            let name = entry?.file_name().into_string().unwrap_or_default();
+            if name != "README.md" {
+                pages.insert(name);
+            }
+        }
+        let codes: BTreeSet<String> = Code::ALL.iter().map(|code| format!("{code}.md")).collect();
+        assert_eq!(pages, codes);
+        Ok(())
+    }
+
+    #[test]
+    fn a_page_states_the_status_and_shows_the_code() -> Result<(), Box<dyn std::error::Error>> {
+        let index = std::fs::read_to_string(Path::new(PAGES).join("README.md"))?;
+        for code in Code::ALL {
+            let page = std::fs::read_to_string(Path::new(PAGES).join(format!("{code}.md")))?;
+            assert!(page.starts_with(&format!("# `{code}` ({})\n", code.status())), "{code}");
+            let example = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next());
+            let failure: crate::Failure = serde_json::from_str(example.unwrap_or_default())?;
+            assert_eq!(failure.error.code, *code);
+            for part in ["**When.**", "**What to do.**"] {
+                assert!(page.contains(part), "{code}: {part}");
+            }
+            assert!(index.contains(&format!("| {} | [`{code}`]", code.status())), "{code} is not in the index");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn words_and_statuses_are_what_clients_expect() {
+        let words: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(words.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(code.as_str().parse(), Ok(*code));
+            assert!((400..=599).contains(&code.status()), "{code}");
+        }
+        assert!(Code::ALL.is_sorted_by_key(|code| code.status()), "codes stand in the order of their statuses");
     }
 }

@@ -1,11 +1,12 @@
-//! `/api/v1/tokens/revoke`
+//! `/api/v1/tokens`
 
 use chancery_model::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::Reason;
+use crate::{Reason, RecordRef, ResourceRef};
 
 /// Whose tokens to revoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -40,4 +41,37 @@ pub struct Revocation {
     /// What was issued until then is revoked.
     #[schema(value_type = String, format = DateTime)]
     pub before: Timestamp,
+}
+
+/// A token to redeem, and what is about to be done with it: either its hash or the thing itself.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyToken {
+    /// The token.
+    pub token: String,
+    /// Which of the key's audiences redeems it; any of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// The hash of the intent, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent_hash: Option<String>,
+    /// The action about to be done; with `resource` and `arguments` in place of `intent_hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// On what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceRef>,
+    /// With which arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
+}
+
+/// A redeemed token: do it now, once.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct VerifiedToken {
+    /// What the token says, without its nonce.
+    #[schema(value_type = Object)]
+    pub claims: Value,
+    /// Where its use stands in the record.
+    pub record: RecordRef,
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use chancery_authenticate::{Authenticator, Entrance};
 use chancery_crypto::Random;
+use chancery_evidence::VerifierKey;
 use chancery_keys::format::KeyPrefix;
 use chancery_mint::{KeyPool, SigningKeys};
-use chancery_model::Clock;
+use chancery_model::{Clock, Slug};
+use chancery_policies::PolicyCache;
 use chancery_record::Recorder;
 use chancery_screen::Limits;
 use chancery_store::Store;
@@ -29,6 +31,10 @@ pub struct App {
     pub signing_keys: SigningKeys,
     /// Signing keys made before they are needed.
     pub key_pool: KeyPool,
+    /// The organizations' policies, compiled, while their epochs stand.
+    pub policies: PolicyCache,
+    /// What verifies the installation's checkpoints.
+    pub checkpoint_key: VerifierKey,
     /// Writes the record.
     pub recorder: Recorder,
     /// The time.
@@ -43,6 +49,13 @@ pub struct App {
     pub key_prefix: KeyPrefix,
     /// Where the server is reached from outside, without a slash at the end: the base of `iss`.
     pub public_url: String,
+}
+
+impl App {
+    /// An organization's address: the issuer of its tokens.
+    pub(crate) fn issuer(&self, slug: &Slug) -> String {
+        format!("{}/orgs/{slug}", self.public_url)
+    }
 }
 
 impl fmt::Debug for App {

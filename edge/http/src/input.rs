@@ -121,13 +121,20 @@ impl Query<ListQuery> {
     /// # Errors
     /// [`Code::QueryInvalid`] or [`Code::CursorInvalid`].
     pub fn window<T: std::str::FromStr>(&self) -> Result<(u16, Option<T>), ApiError> {
-        let limit = self.0.limit.unwrap_or(100);
-        let limit = u16::try_from(limit)
-            .ok()
-            .filter(|limit| (1..=1_000).contains(limit))
-            .ok_or_else(|| ApiError::new(Code::QueryInvalid, "`limit` is 1 to 1000").at("limit"))?;
-        Ok((limit, self.0.cursor.as_deref().map(cursor::decode).transpose()?))
+        window(self.0.limit, self.0.cursor.as_deref())
     }
+}
+
+/// How many things at most, and behind which one to begin.
+pub(crate) fn window<T: std::str::FromStr>(
+    limit: Option<u32>,
+    cursor: Option<&str>,
+) -> Result<(u16, Option<T>), ApiError> {
+    let limit = u16::try_from(limit.unwrap_or(100))
+        .ok()
+        .filter(|limit| (1..=1_000).contains(limit))
+        .ok_or_else(|| ApiError::new(Code::QueryInvalid, "`limit` is 1 to 1000").at("limit"))?;
+    Ok((limit, cursor.map(cursor::decode).transpose()?))
 }
 
 /// `application/json`, alone or with `charset=utf-8`, standing once.

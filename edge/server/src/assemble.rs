@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chancery_authenticate::{Authenticator, Entrance, KnownEpochs, RoleRights};
+use chancery_authenticate::RoleRights;
 use chancery_config::Config;
 use chancery_crypto::{Random, SystemRandom};
 use chancery_decide::{ROLE_POLICY, RoleTable};
@@ -16,7 +16,6 @@ use chancery_model::{Clock, SystemClock};
 use chancery_record::checkpoint::{Checkpointer, checkpoint_signer};
 use chancery_record::verify::verify_forever;
 use chancery_record::{QueueLimits, Recorder};
-use chancery_screen::{Limits, Rate};
 use chancery_store::embedded::Embedded;
 use chancery_store::{PoolSizes, Store};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -148,28 +147,16 @@ impl Running {
         let checkpointer =
             Checkpointer::open(books.store.clone(), signer, &config.record.checkpoint_file).await?;
 
-        let epochs = KnownEpochs::default();
-        let last_used = Arc::new(LastUsed::new());
-        let authenticator = Arc::new(Authenticator::new(
-            books.store.clone(),
-            Arc::clone(&around.clock),
-            books.prefix.clone(),
-            books.roles,
-            epochs.clone(),
-            Arc::clone(&last_used),
-        ));
-        let entrance = Entrance::new(books.store.clone(), epochs);
-        let limits = limits(config, Arc::clone(&around.clock));
-        let parts = app::Parts { authenticator: Arc::clone(&authenticator), entrance, limits, metrics: metrics.clone() };
-
         let listener = listen(config).await?;
         let address = listener.address()?;
-        let router = app::router(config, address, &books, parts, around, &vkey).await?;
+        let last_used = Arc::new(LastUsed::new());
+        let app = app::make(config, address, &books, around, &vkey, (Arc::clone(&last_used), metrics.clone()))?;
+        let router = chancery_http::router(&app, chancery_http::routes());
 
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
         let work = TaskTracker::new();
         let store = || books.store.clone();
-        work.spawn(background::hear_epochs(store(), authenticator, stop_working.clone()));
+        work.spawn(background::hear_epochs(app, stop_working.clone()));
         work.spawn(background::flush_last_used(store(), last_used, stop_working.clone()));
         work.spawn(checkpointer.run(
             Duration::from_millis(config.record.checkpoint_interval_ms),
@@ -229,13 +216,6 @@ async fn listen(config: &Config) -> anyhow::Result<Listener> {
     };
     let address = config.server.listen;
     Listener::bind(address, tls, MOST_CONNECTIONS).await.with_context(|| format!("`{address}` can't be listened on"))
-}
-
-fn limits(config: &Config, clock: Arc<dyn Clock>) -> Limits {
-    let limits = &config.limits;
-    let key = Rate { per_minute: limits.key_per_minute, burst: limits.key_burst };
-    let org = Rate { per_minute: limits.organization_per_minute, burst: limits.organization_burst };
-    Limits::new(key, org, clock)
 }
 
 /// The process has one set of meters, however many servers it runs.

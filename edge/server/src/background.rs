@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_authenticate::{Authenticator, KnownEpochs};
+use chancery_authenticate::KnownEpochs;
+use chancery_http::App;
 use chancery_keys::LastUsed;
 use chancery_model::OrgId;
 use chancery_store::Store;
@@ -19,12 +20,12 @@ const RELISTEN_AFTER: Duration = Duration::from_secs(1);
 
 /// Hears of changed organizations from other processes, until told to stop. Whatever is missed while
 /// nobody listens makes every cached key suspect.
-pub async fn hear_epochs(store: Store, authenticator: Arc<Authenticator>, stop: CancellationToken) {
+pub async fn hear_epochs(app: Arc<App>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            lost = listen(&store, &authenticator) => {
-                authenticator.forget_all();
+            lost = listen(&app) => {
+                app.authenticator.forget_all();
                 if let Err(error) = lost {
                     tracing::warn!(%error, "changes of other servers are not heard for a moment");
                 }
@@ -37,13 +38,13 @@ pub async fn hear_epochs(store: Store, authenticator: Arc<Authenticator>, stop: 
     }
 }
 
-async fn listen(store: &Store, authenticator: &Authenticator) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(store.worker()).await?;
+async fn listen(app: &App) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(app.store.worker()).await?;
     listener.listen("chancery_epoch").await?;
     // Whatever changed before we listened.
-    authenticator.forget_all();
+    app.authenticator.forget_all();
     while let Some(told) = listener.try_recv().await? {
-        learn(authenticator.epochs(), told.payload());
+        learn(app.authenticator.epochs(), told.payload());
     }
     Ok(())
 }

@@ -1,1 +1,37 @@
-//! 
+//! The server put together, the operator's commands, and the client: the `chancery` binary.
+//!
+//! [`assemble`] is the one place that knows every part; `serve.rs` runs it for real, [`demo`] to be
+//! looked at.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests may fail loudly"
+    )
+)]
+
+mod app;
+pub mod assemble;
+mod background;
+mod cli;
+pub mod client;
+pub mod data_dir;
+pub mod database;
+pub mod demo;
+pub mod founding;
+pub mod installation;
+pub mod kek;
+mod listen;
+mod logging;
+pub mod operate;
+mod run;
+pub mod serve;
+pub mod terminal;
+mod tls;
+
+pub use cli::Cli;
+pub use run::run;

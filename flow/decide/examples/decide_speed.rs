@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chancery_decide::{
-    ActionDefinition, Catalogue, Delegation, Effect, Facts, ParseCache, Policies, PolicySource, Subject, Thresholds,
-    evaluate,
+    ActionDefinition, Catalogue, Delegation, Effect, Facts, ParseCache, Policies, PolicySource, Subject,
+    Thresholds, evaluate,
 };
 use chancery_model::{AgentId, Environment, MemberId, OrgId, Principal, Role, Timestamp, ijson};
 use serde_json::json;
@@ -49,14 +49,23 @@ fn policies() -> Vec<PolicySource> {
             ),
         }
     };
-    let source = |n: usize| PolicySource { id: n.to_string(), version: 1, name: format!("policy {n}"), text: text(n).into() };
+    let source = |n: usize| PolicySource {
+        id: n.to_string(),
+        version: 1,
+        name: format!("policy {n}"),
+        text: text(n).into(),
+    };
     (0..POLICIES).map(source).collect()
 }
 
 fn main() {
     let catalogue = Arc::new(Catalogue::build(definitions()).unwrap());
     let policies = Policies::compile(catalogue, &[], &policies(), &ParseCache::default()).unwrap();
-    let id = |n: u64| { let mut b = [0; 10]; b[..8].copy_from_slice(&n.to_be_bytes()); b };
+    let id = |n: u64| {
+        let mut b = [0; 10];
+        b[..8].copy_from_slice(&n.to_be_bytes());
+        b
+    };
     let agents: Vec<_> = (0..AGENTS).map(|n| AgentId::new(Timestamp::from_micros(1), id(n))).collect();
     let owner = MemberId::new(Timestamp::from_micros(1), id(0));
     let empty = json!({});
@@ -95,6 +104,8 @@ fn main() {
     println!(
         "{DECISIONS} decisions, {POLICIES} policies, {ACTIONS} actions, {AGENTS} agents: \
          mean {mean:.1} µs, p50 {:.1} µs, p99 {:.1} µs, p99.9 {:.1} µs",
-        at(0.5), at(0.99), at(0.999)
+        at(0.5),
+        at(0.99),
+        at(0.999)
     );
 }

@@ -59,7 +59,11 @@ impl<T> Recent<T> {
     }
 
     /// The value is made outside the lock: two callers may make it, and both get the first one.
-    fn get_or_make<E>(this: &Mutex<Self>, hash: Hash, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+    fn get_or_make<E>(
+        this: &Mutex<Self>,
+        hash: Hash,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
         let lock = || this.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = lock().get(&hash) {
             return Ok(value);
@@ -107,6 +111,7 @@ mod tests {
     fn equal_texts_are_parsed_once() {
         let cache = ParseCache::default();
         let text = "permit(principal, action, resource);";
-        assert!(Arc::ptr_eq(&cache.text(text).unwrap(), &cache.text(&text.to_owned()).unwrap()));
+        let copy = text.to_owned();
+        assert!(Arc::ptr_eq(&cache.text(text).unwrap(), &cache.text(&copy).unwrap()));
     }
 }

@@ -23,8 +23,7 @@ const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 const COMMON_CONTEXT: &str =
     "environment: String, connector?: String, risk: Long, now: datetime, on_behalf_of?: Member";
 /// The principals, in Cedar's schema syntax.
-const PRINCIPALS: &str =
-    "entity Agent = {role: String, owner?: Member};\nentity Member = {role: String};\n";
+const PRINCIPALS: &str = "entity Agent = {role: String, owner?: Member};\nentity Member = {role: String};\n";
 /// Cedar's own type names; [`chancery_model::ResourceType`] keeps out the rest.
 const CEDAR_TYPES: [&str; 4] = ["decimal", "datetime", "duration", "ipaddr"];
 /// Stands for any resource where installation policies are checked.
@@ -183,7 +182,12 @@ impl Action {
 }
 
 impl Checked {
-    fn build(name: &str, at: &str, schema: &Value, reserved: &Map<String, Value>) -> Result<Self, CatalogueError> {
+    fn build(
+        name: &str,
+        at: &str,
+        schema: &Value,
+        reserved: &Map<String, Value>,
+    ) -> Result<Self, CatalogueError> {
         let locate = |problem: Unsupported| refuse(name, &format!("{at}{}", problem.path), problem.rule);
         let (fields, mut schema) = Shape::of_object(schema).map_err(locate)?;
         if let Some(field) = fields.iter().find(|field| reserved.contains_key(&field.name)) {
@@ -212,9 +216,10 @@ impl Checked {
         if let Some(error) = self.validator.iter_errors(value).next() {
             return Err(self.explain(&error));
         }
-        value.as_object().and_then(|members| record_to_cedar(&self.fields, members)).ok_or_else(|| {
-            "a number breaks `type`: decimals have at most four fractional digits".to_owned()
-        })
+        value
+            .as_object()
+            .and_then(|members| record_to_cedar(&self.fields, members))
+            .ok_or_else(|| "a number breaks `type`: decimals have at most four fractional digits".to_owned())
     }
 
     fn explain(&self, error: &jsonschema::ValidationError<'_>) -> String {

@@ -30,7 +30,11 @@ pub struct PolicyCheck {
 ///
 /// # Errors
 /// Every problem that was found, in the order of the text.
-pub fn check_policy(text: &str, catalogue: &Catalogue, layer: Layer) -> Result<PolicyCheck, Vec<PolicyProblem>> {
+pub fn check_policy(
+    text: &str,
+    catalogue: &Catalogue,
+    layer: Layer,
+) -> Result<PolicyCheck, Vec<PolicyProblem>> {
     let parsed = PolicyText::parse(text)?;
     let mut problems: Vec<_> = parsed
         .statements
@@ -43,7 +47,9 @@ pub fn check_policy(text: &str, catalogue: &Catalogue, layer: Layer) -> Result<P
     }
     let schema = match layer {
         Layer::Organization => catalogue.schema(),
-        Layer::Installation => COMMON_SCHEMA.as_ref().map_err(|error| vec![PolicyProblem::at(text, 0, error)])?,
+        Layer::Installation => {
+            COMMON_SCHEMA.as_ref().map_err(|error| vec![PolicyProblem::at(text, 0, error)])?
+        }
     };
     problems.extend(validate(text, schema)?);
     problems.sort_by_key(|problem| (problem.line, problem.column));
@@ -68,9 +74,9 @@ static COMMON_SCHEMA: LazyLock<Result<Schema, String>> = LazyLock::new(common_sc
 
 fn validate(text: &str, schema: &Schema) -> Result<Vec<PolicyProblem>, Vec<PolicyProblem>> {
     // Parsed again: the source places of the validator's messages are those of the original text.
-    let set: PolicySet = text.parse().map_err(|error: cedar_policy::ParseErrors| {
-        vec![PolicyProblem::at(text, 0, error.to_string())]
-    })?;
+    let set: PolicySet = text
+        .parse()
+        .map_err(|error: cedar_policy::ParseErrors| vec![PolicyProblem::at(text, 0, error.to_string())])?;
     let result =
         Validator::new(schema.clone()).validate_with_level(&set, ValidationMode::Strict, MAX_DEREFERENCES);
     let errors = result.validation_errors().map(|error| PolicyProblem::from_cedar(text, error));

@@ -53,9 +53,11 @@ fn catalogue<'p>(
     trace: &mut Trace,
 ) -> Result<(&'p Action, &'p Slice), Refused> {
     const GATE: &str = "catalogue";
-    let found = facts.action.parse::<ActionName>().ok().and_then(|name| {
-        Some((policies.catalogue().action(&name)?, policies.slice(&name)?))
-    });
+    let found = facts
+        .action
+        .parse::<ActionName>()
+        .ok()
+        .and_then(|name| Some((policies.catalogue().action(&name)?, policies.slice(&name)?)));
     let Some((action, slice)) = found else {
         return Err(trace.fail(GATE, "unknown_action", "the action is not in the catalogue"));
     };
@@ -94,7 +96,12 @@ fn delegation(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Refused> {
     Ok(())
 }
 
-fn installation(policies: &Policies, slice: &Slice, questions: &Questions, trace: &mut Trace) -> Result<(), Refused> {
+fn installation(
+    policies: &Policies,
+    slice: &Slice,
+    questions: &Questions,
+    trace: &mut Trace,
+) -> Result<(), Refused> {
     let gate = LayerGate { policies, layer: Layer::Installation, name: "policy_installation" };
     let forbids = gate.ask(&slice.installation, questions, trace)?;
     let escalates = gate.hold_forbids(&forbids.all(), trace)?;
@@ -104,7 +111,12 @@ fn installation(policies: &Policies, slice: &Slice, questions: &Questions, trace
     Ok(())
 }
 
-fn organization(policies: &Policies, slice: &Slice, questions: &Questions, trace: &mut Trace) -> Result<(), Refused> {
+fn organization(
+    policies: &Policies,
+    slice: &Slice,
+    questions: &Questions,
+    trace: &mut Trace,
+) -> Result<(), Refused> {
     let gate = LayerGate { policies, layer: Layer::Organization, name: "policy_organization" };
     // Permits and forbids both, before either is looked at: an error in any of them refuses.
     let forbids = gate.ask(&slice.forbids, questions, trace)?;
@@ -134,7 +146,8 @@ fn risk(thresholds: Thresholds, trace: &mut Trace) -> Result<(), Refused> {
         return Err(trace.fail("risk", "risk_too_high", message));
     }
     if score >= thresholds.escalate_at() {
-        let message = format!("the risk score {score} reaches {}, which needs a person", thresholds.escalate_at());
+        let message =
+            format!("the risk score {score} reaches {}, which needs a person", thresholds.escalate_at());
         let requirement = Requirement {
             role: Role::Approver,
             approvals: 1,
@@ -218,8 +231,9 @@ impl<'p> LayerGate<'p> {
         if plain.peek().is_none() {
             return Ok(());
         }
-        let reasons =
-            plain.map(|(rule, policy)| (message(rule, || format!("forbidden by policy `{}`", policy.name)), *policy));
+        let reasons = plain.map(|(rule, policy)| {
+            (message(rule, || format!("forbidden by policy `{}`", policy.name)), *policy)
+        });
         Err(trace.fail_by(self.name, "forbidden", reasons))
     }
 

@@ -55,7 +55,10 @@ impl Pack {
     pub fn builtin() -> &'static [Self] {
         #[allow(clippy::expect_used, reason = "part of the program, read by its tests")]
         static BUILTIN: LazyLock<Vec<Pack>> = LazyLock::new(|| {
-            SOURCES.iter().map(|(manifest, policies)| Pack::parse(manifest, policies).expect("a pack")).collect()
+            SOURCES
+                .iter()
+                .map(|(manifest, policies)| Pack::parse(manifest, policies).expect("a pack"))
+                .collect()
         });
         &BUILTIN
     }

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, Effect, EntityTypeName, Policy, PolicyId, PolicySet, ResourceConstraint};
+use cedar_policy::{
+    ActionConstraint, Effect, EntityTypeName, Policy, PolicyId, PolicySet, ResourceConstraint,
+};
 use chancery_crypto::sha256;
 use chancery_model::ActionName;
 
@@ -139,7 +141,8 @@ impl Policies {
 
 impl Compiled {
     fn empty(catalogue: &Catalogue) -> Self {
-        let slices = catalogue.iter().map(|action| (action.definition().name.clone(), Slice::default())).collect();
+        let slices =
+            catalogue.iter().map(|action| (action.definition().name.clone(), Slice::default())).collect();
         Self { slices, installation: HashMap::new(), organization: HashMap::new() }
     }
 
@@ -175,7 +178,10 @@ impl Compiled {
                 for action in catalogue.iter().filter(|action| can_apply(policy, action)) {
                     let slice = self.slices.entry(action.definition().name.clone()).or_default();
                     slice.set(layer, policy.effect()).add(policy.clone()).map_err(|error| {
-                        CompileError::Unreadable { id: id(), problem: PolicyProblem::at("", 0, error.to_string()) }
+                        CompileError::Unreadable {
+                            id: id(),
+                            problem: PolicyProblem::at("", 0, error.to_string()),
+                        }
                     })?;
                 }
             }
@@ -244,7 +250,11 @@ fn refs(sources: &[PolicySource], layer: Layer) -> Vec<PolicyRef> {
     sources.iter().map(to_ref).collect()
 }
 
-fn content_hash(catalogue: &Catalogue, installation: &[Arc<PolicyText>], organization: &[Arc<PolicyText>]) -> [u8; 32] {
+fn content_hash(
+    catalogue: &Catalogue,
+    installation: &[Arc<PolicyText>],
+    organization: &[Arc<PolicyText>],
+) -> [u8; 32] {
     let count = (installation.len() as u64).to_be_bytes();
     let mut parts: Vec<&[u8]> = vec![catalogue.content_hash(), &count];
     parts.extend(installation.iter().chain(organization).map(|text| text.hash.as_slice()));

@@ -46,7 +46,8 @@ impl PolicyProblem {
 
     /// What Cedar reports.
     pub(crate) fn from_cedar(text: &str, diagnostic: &dyn Diagnostic) -> Self {
-        let offset = diagnostic.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
+        let offset =
+            diagnostic.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
         let message = diagnostic.to_string();
         // Cedar names policies by their place in the text, which line and column tell better.
         let message = message

@@ -40,9 +40,11 @@ impl Questions {
         let resource =
             EntityUid::from_type_name_and_id(action.resource_type.clone(), EntityId::new(facts.resource_id));
         let requests = askers()
-            .map(|asker| Request::new(uid(asker), action.uid.clone(), resource.clone(), context.clone(), None))
-            .collect::<Result<_, _>>()
-            .map_err(|_| Unaskable)?;
+            .map(|asker| {
+                Request::new(uid(asker), action.uid.clone(), resource.clone(), context.clone(), None)
+                    .map_err(|_| Unaskable)
+            })
+            .collect::<Result<_, _>>()?;
         let mut entities = Vec::with_capacity(3);
         entities.push(action.entity.clone());
         for asker in askers() {

@@ -118,7 +118,8 @@ const LIVE: Factor = Factor { name: "live_environment", points: 10 };
 impl Risk {
     /// The score of an action with these facts, which have passed the catalogue's check.
     pub(crate) fn assess(action: &ActionDefinition, context: &Value, environment: Environment) -> Self {
-        let stated = context.get(STATED_RISK).and_then(Value::as_u64).and_then(|risk| u8::try_from(risk).ok());
+        let stated =
+            context.get(STATED_RISK).and_then(Value::as_u64).and_then(|risk| u8::try_from(risk).ok());
         let base = match stated {
             Some(points) if points > action.base_risk => Factor { name: "stated_risk", points },
             _ => Factor { name: "base_risk", points: action.base_risk },

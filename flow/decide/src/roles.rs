@@ -44,14 +44,14 @@ impl RoleTable {
     /// never apply, or can't be evaluated.
     pub fn load(text: &str) -> Result<Self, RolePolicyError> {
         let at_start = |error: String| RolePolicyError::Problem(PolicyProblem::at(text, 0, error));
-        let from_cedar = |error: &dyn miette::Diagnostic| {
-            RolePolicyError::Problem(PolicyProblem::from_cedar(text, error))
-        };
+        let from_cedar =
+            |error: &dyn miette::Diagnostic| RolePolicyError::Problem(PolicyProblem::from_cedar(text, error));
         let policies = PolicySet::from_str(text).map_err(|errors| match errors.iter().next() {
             Some(error) => from_cedar(error),
             None => at_start(errors.to_string()),
         })?;
-        let (schema, _) = Schema::from_cedarschema_str(&schema_text()).map_err(|e| at_start(e.to_string()))?;
+        let (schema, _) =
+            Schema::from_cedarschema_str(&schema_text()).map_err(|e| at_start(e.to_string()))?;
         let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
         if let Some(error) = result.validation_errors().next() {
             return Err(from_cedar(error));
@@ -59,7 +59,10 @@ impl RoleTable {
         if let Some(warning) = result.validation_warnings().next() {
             return Err(from_cedar(warning));
         }
-        let rights = Role::ALL.iter().map(|role| Ok((*role, rights_of(*role, &policies)?))).collect::<Result<_, _>>()?;
+        let rights = Role::ALL
+            .iter()
+            .map(|role| Ok((*role, rights_of(*role, &policies)?)))
+            .collect::<Result<_, _>>()?;
         Ok(Self { rights })
     }
 
@@ -97,7 +100,8 @@ fn permits(role: Role, permission: Permission, policies: &PolicySet) -> Option<b
     let role = uid("Role", role.as_str())?;
     let action = uid("Action", permission.as_str())?;
     let resource = uid("Organization", "organization")?;
-    let entities = [role.clone(), action.clone(), resource.clone()].map(|uid| Entity::new_no_attrs(uid, HashSet::new()));
+    let entities =
+        [role.clone(), action.clone(), resource.clone()].map(|uid| Entity::new_no_attrs(uid, HashSet::new()));
     let entities = Entities::from_entities(entities, None).ok()?;
     let request = Request::new(role, action, resource, Context::empty(), None).ok()?;
     let response = Authorizer::new().is_authorized(&request, policies, &entities);

@@ -110,7 +110,10 @@ pub(crate) fn write_record_type(fields: &[Field], out: &mut String) {
 
 /// A record of `fields`, or `None` when a member is missing or of another shape. Members that are no
 /// field are passed over: the validator has refused them where they are not allowed.
-pub(crate) fn record_to_cedar(fields: &[Field], members: &Map<String, Value>) -> Option<RestrictedExpression> {
+pub(crate) fn record_to_cedar(
+    fields: &[Field],
+    members: &Map<String, Value>,
+) -> Option<RestrictedExpression> {
     let mut pairs = Vec::with_capacity(fields.len());
     for field in fields {
         match members.get(&field.name) {
@@ -228,7 +231,10 @@ fn only(schema: &Map<String, Value>, path: &str, kind: &str, keywords: &[&str]) 
         None => Ok(()),
         Some(key) => {
             let allowed = [&["type", "enum", "const"], keywords, &FOR_PEOPLE[..]].concat().join(", ");
-            Err(unsupported(&format!("{path}/{key}"), format!("of type {kind}, only these are allowed: {allowed}")))
+            Err(unsupported(
+                &format!("{path}/{key}"),
+                format!("of type {kind}, only these are allowed: {allowed}"),
+            ))
         }
     }
 }

@@ -60,7 +60,8 @@ impl PolicyText {
             .templates()
             .map(|template| {
                 let offset = template.as_ref().loc().map_or(0, |loc| loc.start());
-                PolicyProblem::at(text, offset, "a template is not a policy").with_hint("replace `?principal` and `?resource`")
+                PolicyProblem::at(text, offset, "a template is not a policy")
+                    .with_hint("replace `?principal` and `?resource`")
             })
             .collect();
         let mut policies: Vec<_> = set.policies().map(|policy| (offset(policy), policy)).collect();
@@ -75,7 +76,9 @@ impl PolicyText {
                     statement.policy = bare(&policy.new_id(PolicyId::new(format!("{}.{index}", hex(&hash)))));
                     statements.push(statement);
                 }
-                Err(found) => problems.extend(found.into_iter().map(|message| PolicyProblem::at(text, offset, message))),
+                Err(found) => {
+                    problems.extend(found.into_iter().map(|message| PolicyProblem::at(text, offset, message)))
+                }
             }
         }
         if problems.is_empty() { Ok(Self { hash, statements }) } else { Err(problems) }
@@ -122,7 +125,9 @@ impl Annotations {
     fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "id" | "description" => {}
-            "message" if !value.is_empty() && value.len() <= MAX_MESSAGE_BYTES => self.message = Some(value.into()),
+            "message" if !value.is_empty() && value.len() <= MAX_MESSAGE_BYTES => {
+                self.message = Some(value.into())
+            }
             "message" => return Err(format!("`@message` is 1 to {MAX_MESSAGE_BYTES} bytes")),
             "escalate" => match value.parse() {
                 Ok(role @ (Role::Approver | Role::Admin)) => self.role = Some(role),

@@ -54,7 +54,8 @@ impl Trace {
         code: &'static str,
         policies: impl IntoIterator<Item = (Cow<'static, str>, &'p PolicyRef)>,
     ) -> Refused {
-        let reason = |(message, policy): (_, &PolicyRef)| Reason { code, message, policy: Some(policy.clone()) };
+        let reason =
+            |(message, policy): (_, &PolicyRef)| Reason { code, message, policy: Some(policy.clone()) };
         self.refuse(gate, policies.into_iter().map(reason).collect())
     }
 

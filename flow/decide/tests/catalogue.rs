@@ -11,7 +11,9 @@
 
 mod support;
 
-use chancery_decide::{ActionDefinition, Catalogue, Effect, Pack, ParseCache, Policies, evaluate, Thresholds};
+use chancery_decide::{
+    ActionDefinition, Catalogue, Effect, Pack, ParseCache, Policies, Thresholds, evaluate,
+};
 use serde_json::{Value, json};
 use support::{Ask, sources};
 
@@ -40,7 +42,10 @@ fn schemas_outside_the_subset_are_refused_by_place_and_rule() {
         (json!({"type": ["string", "null"]}), "`/arguments/properties/x/type`: must be one of"),
         (json!({"enum": ["a", 1]}), "`/arguments/properties/x/type`: must be one of"),
         (json!({"$ref": "https://example.com/x"}), "must be one of"),
-        (json!({"type": "string", "$ref": "#"}), "`/arguments/properties/x/$ref`: of type string, only these"),
+        (
+            json!({"type": "string", "$ref": "#"}),
+            "`/arguments/properties/x/$ref`: of type string, only these",
+        ),
         (json!({"type": "string", "maximum": 1}), "x/maximum`: of type string, only these"),
         (json!({"type": "string", "format": "iri"}), "x/format`: must be one of date, date-time"),
         (json!({"type": "string", "pattern": "("}), "things.touch"),
@@ -55,7 +60,10 @@ fn schemas_outside_the_subset_are_refused_by_place_and_rule() {
         (json!(true), "`/arguments/properties/x`: a schema must be an object"),
     ] {
         let error = error(argument(schema.clone()));
-        assert!(error.starts_with("action `things.touch`, ") && error.contains(expected), "{schema}: {error}");
+        assert!(
+            error.starts_with("action `things.touch`, ") && error.contains(expected),
+            "{schema}: {error}"
+        );
     }
     let deep = (0..9).fold(json!({"type": "string"}), |inner, _| json!({"type": "array", "items": inner}));
     assert!(error(argument(deep)).contains("nested deeper"));
@@ -69,8 +77,10 @@ fn definitions_that_could_mislead_are_refused() {
         (json!({"resource_type": "decimal"}), "`/resource_type`: is a reserved word"),
         (json!({"resource_type": "if"}), "`/resource_type`: is a reserved word"),
         (json!({"arguments": {"type": "string"}}), "`/arguments/type`: must be `object`"),
-        (json!({"context": {"type": "object", "properties": {"policy_compliant": {"type": "boolean"}}}}),
-            "`/context/properties/policy_compliant`: is a fact that every action has"),
+        (
+            json!({"context": {"type": "object", "properties": {"policy_compliant": {"type": "boolean"}}}}),
+            "`/context/properties/policy_compliant`: is a fact that every action has",
+        ),
     ] {
         assert!(error(change.clone()).contains(expected), "{}", error(change));
     }
@@ -85,8 +95,12 @@ fn every_format_that_is_taken_is_enforced() {
         let definitions = vec![definition(argument(json!({"type": "string", "format": format})))];
         let catalogue = Catalogue::build(definitions).unwrap();
         let policies = Policies::compile(
-            catalogue.into(), &[], &sources(&["permit(principal, action, resource);"]), &ParseCache::default(),
-        ).unwrap();
+            catalogue.into(),
+            &[],
+            &sources(&["permit(principal, action, resource);"]),
+            &ParseCache::default(),
+        )
+        .unwrap();
         let ask = Ask::of("things.touch", "Thing", json!({"x": "no such thing!"}));
         assert_eq!(evaluate(&policies, Thresholds::DEFAULT, &ask.facts()).effect, Effect::Deny, "{format}");
     }
@@ -94,7 +108,9 @@ fn every_format_that_is_taken_is_enforced() {
 
 #[test]
 fn a_hostile_pattern_stalls_nothing() {
-    let catalogue = Catalogue::build(vec![definition(argument(json!({"type": "string", "pattern": "^(a+)+$"})))]).unwrap();
+    let catalogue =
+        Catalogue::build(vec![definition(argument(json!({"type": "string", "pattern": "^(a+)+$"})))])
+            .unwrap();
     let policies = Policies::compile(catalogue.into(), &[], &[], &ParseCache::default()).unwrap();
     let ask = Ask::of("things.touch", "Thing", json!({"x": format!("{}!", "a".repeat(50_000))}));
     let decision = evaluate(&policies, Thresholds::DEFAULT, &ask.facts());
@@ -110,7 +126,8 @@ fn names_that_look_like_syntax_are_only_names() {
         { context.arguments has \"a-b\" && context.arguments[\"a-b\"] == 1 && context.arguments has \"in\" };";
     let catalogue = Catalogue::build(definitions).unwrap();
     chancery_decide::check_policy(text, &catalogue, chancery_decide::Layer::Organization).unwrap();
-    let policies = Policies::compile(catalogue.into(), &[], &sources(&[text]), &ParseCache::default()).unwrap();
+    let policies =
+        Policies::compile(catalogue.into(), &[], &sources(&[text]), &ParseCache::default()).unwrap();
     let ask = Ask::of("permit.forbid", "Thing", json!({"a-b": 1, "in": ""}));
     assert_eq!(evaluate(&policies, Thresholds::DEFAULT, &ask.facts()).effect, Effect::Allow);
 }

@@ -11,7 +11,9 @@
 
 mod support;
 
-use chancery_decide::{CompileError, Layer, MAX_POLICY_BYTES, ParseCache, Policies, PolicyCheck, check_policy};
+use chancery_decide::{
+    CompileError, Layer, MAX_POLICY_BYTES, ParseCache, Policies, PolicyCheck, check_policy,
+};
 use support::{catalogue, sources};
 
 const GOOD: &str = "permit(principal, action, resource);";
@@ -55,11 +57,17 @@ fn problems_have_a_place_and_say_what_to_do() {
         ("@escalate(\"admin\") @timeout(\"59s\") forbid(principal, action, resource);", "`@timeout`"),
         ("@escalate(\"admin\") @timeout(\"4\") forbid(principal, action, resource);", "`@timeout`"),
         ("@escalate(\"admin\") @timeout(\"+4h\") forbid(principal, action, resource);", "`@timeout`"),
-        ("@escalate(\"admin\") @timeout(\"99999999999d\") forbid(principal, action, resource);", "`@timeout`"),
+        (
+            "@escalate(\"admin\") @timeout(\"99999999999d\") forbid(principal, action, resource);",
+            "`@timeout`",
+        ),
         ("@message(\"\") forbid(principal, action, resource);", "`@message`"),
         ("permit(principal, action == Action::\"invoices.burn\", resource);", "invoices.burn"),
         ("permit(principal is Robot, action, resource);", "Robot"),
-        ("permit(principal in Agent::\"a\", action, resource is Server) when { action == Action::\"invoices.pay\" };", ""),
+        (
+            "permit(principal in Agent::\"a\", action, resource is Server) when { action == Action::\"invoices.pay\" };",
+            "",
+        ),
         (&format!("{pay} when {{ context.arguments.count > 3 }};"), "count"),
         (&format!("{pay}\nwhen {{\n  context.arguments.amount > 3\n}};"), "3:"),
         (&format!("{pay} when {{ context.arguments.nothing }};"), "nothing"),
@@ -82,7 +90,10 @@ fn problems_have_a_place_and_say_what_to_do() {
 fn every_problem_is_told_in_the_order_of_the_text() {
     let text = "permit(principal is Robot, action, resource);\npermit(principal, action == Action::\"nope\", resource);";
     let found = problems(text, Layer::Organization);
-    assert!(found.len() >= 2 && found[0].starts_with("1:") && found.last().unwrap().starts_with("2:"), "{found:?}");
+    assert!(
+        found.len() >= 2 && found[0].starts_with("1:") && found.last().unwrap().starts_with("2:"),
+        "{found:?}"
+    );
 }
 
 #[test]

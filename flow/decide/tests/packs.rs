@@ -41,7 +41,8 @@ fn each_pack_stands_alone_and_is_found_by_name() {
     assert_eq!(Pack::builtin().len(), 5);
     for pack in Pack::builtin() {
         let catalogue = Catalogue::build(pack.actions.clone()).unwrap();
-        check_policy(pack.policies, &catalogue, Layer::Organization).unwrap_or_else(|p| panic!("{}: {p:?}", pack.name));
+        check_policy(pack.policies, &catalogue, Layer::Organization)
+            .unwrap_or_else(|p| panic!("{}: {p:?}", pack.name));
         assert_eq!(Pack::find(&pack.name), Some(pack));
     }
     assert_eq!(Pack::find("nothing"), None);
@@ -53,6 +54,7 @@ fn decide(policies: &Policies, ask: &Ask) -> (Effect, Vec<u8>) {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_the_packs_decide_for_an_agent() {
     let policies = all_packs();
     let refund = |amount: f64, reason: &str| {
@@ -62,20 +64,29 @@ fn what_the_packs_decide_for_an_agent() {
     let production = json!({"version": "v1.2.3", "target": "production"});
     let night = Timestamp::parse("2026-01-05T20:00:00Z").unwrap();
     let export = |kind: &str, rows: u32, columns: &[&str]| {
-        Ask::of("data.export", "Dataset", json!({
-            "columns": columns, "rows": rows, "purpose": "monthly report",
-            "destination": {"kind": kind, "address": "https://example.com/in"}
-        }))
+        Ask::of(
+            "data.export",
+            "Dataset",
+            json!({
+                "columns": columns, "rows": rows, "purpose": "monthly report",
+                "destination": {"kind": kind, "address": "https://example.com/in"}
+            }),
+        )
     };
     let send = |arguments: Value| {
-        let mut all = json!({"channel": "whatsapp", "purpose": "reply", "text": "hello", "within_window": true});
+        let mut all =
+            json!({"channel": "whatsapp", "purpose": "reply", "text": "hello", "within_window": true});
         all.as_object_mut().unwrap().extend(arguments.as_object().unwrap().clone());
         Ask::of("messages.send", "Conversation", all)
     };
     let broadcast = |channel: &str, recipients: u32, opt_in_only: bool| {
-        Ask::of("messages.broadcast", "Audience", json!({
-            "channel": channel, "template": "t", "recipients": recipients, "opt_in_only": opt_in_only
-        }))
+        Ask::of(
+            "messages.broadcast",
+            "Audience",
+            json!({
+                "channel": channel, "template": "t", "recipients": recipients, "opt_in_only": opt_in_only
+            }),
+        )
     };
     let migrate = |arguments: Value| {
         let mut all = json!({"migration": "m1", "target": "production", "statements": ["alter"]});
@@ -92,10 +103,36 @@ fn what_the_packs_decide_for_an_agent() {
         (refund(10000.01, "duplicate"), Deny, &[]),
         (refund(25.0, "goodwill"), Allow, &[]),
         (refund(25.01, "goodwill"), Deny, &[]),
-        (Ask::of("payments.refund", "Payment", json!({"amount": 1, "currency": "XYZ", "reason": "duplicate"})), Deny, &[]),
-        (Ask::of("payments.payout", "PayoutAccount", json!({"amount": 5, "currency": "EUR", "reference": "r"})), Escalate, &[2]),
-        (Ask { context: json!({"new_beneficiary": true}),
-            ..Ask::of("payments.payout", "PayoutAccount", json!({"amount": 5000, "currency": "EUR", "reference": "r"})) }, Deny, &[]),
+        (
+            Ask::of(
+                "payments.refund",
+                "Payment",
+                json!({"amount": 1, "currency": "XYZ", "reason": "duplicate"}),
+            ),
+            Deny,
+            &[],
+        ),
+        (
+            Ask::of(
+                "payments.payout",
+                "PayoutAccount",
+                json!({"amount": 5, "currency": "EUR", "reference": "r"}),
+            ),
+            Escalate,
+            &[2],
+        ),
+        (
+            Ask {
+                context: json!({"new_beneficiary": true}),
+                ..Ask::of(
+                    "payments.payout",
+                    "PayoutAccount",
+                    json!({"amount": 5000, "currency": "EUR", "reference": "r"}),
+                )
+            },
+            Deny,
+            &[],
+        ),
         (deploy(json!({"version": "1.2.3", "target": "staging"})), Allow, &[]),
         (deploy(production.clone()), Escalate, &[1]),
         (deploy(json!({"version": "1.2.3", "target": "production", "canary_percent": 10})), Allow, &[]),
@@ -112,7 +149,11 @@ fn what_the_packs_decide_for_an_agent() {
         (export("partner", 10, &["name"]).on_behalf(), Escalate, &[1]),
         (export("public", 10, &["name"]), Deny, &[]),
         (export("internal", 10, &["name", "password"]), Deny, &[]),
-        (Ask { context: json!({"personal_data": true}), ..export("internal", 10, &["name"]) }, Escalate, &[2]),
+        (
+            Ask { context: json!({"personal_data": true}), ..export("internal", 10, &["name"]) },
+            Escalate,
+            &[2],
+        ),
         (Ask::of("data.query", "Dataset", json!({"columns": ["cvv"], "limit": 1})), Deny, &[]),
         (Ask::of("data.delete", "Dataset", json!({"rows": 1})), Deny, &[]),
         (send(json!({})), Allow, &[]),

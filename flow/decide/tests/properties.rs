@@ -71,7 +71,8 @@ fn condition() -> impl Strategy<Value = &'static str> {
 
 fn policy() -> impl Strategy<Value = String> {
     let kind = select(vec!["permit", "permit", "forbid", "@escalate(\"approver\") forbid"]);
-    (kind, scope(), condition()).prop_map(|(kind, scope, condition)| format!("{kind}{scope} when {{ {condition} }};"))
+    (kind, scope(), condition())
+        .prop_map(|(kind, scope, condition)| format!("{kind}{scope} when {{ {condition} }};"))
 }
 
 fn policies() -> impl Strategy<Value = Vec<String>> {
@@ -79,15 +80,24 @@ fn policies() -> impl Strategy<Value = Vec<String>> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let target = select(vec![("invoices.read", "Invoice"), ("invoices.pay", "Invoice"), ("servers.delete", "Server")]);
+    let target =
+        select(vec![("invoices.read", "Invoice"), ("invoices.pay", "Invoice"), ("servers.delete", "Server")]);
     let resource = select(vec!["r1", "r2"]);
     (target, resource, 0_u32..1_000_000, any::<[bool; 4]>(), 0_i64..86_400).prop_map(
         |((action, resource_type), resource_id, amount, [live, member, behalf, first_time], second)| {
             let paying = action == "invoices.pay";
-            let sent = if paying { format!("{{\"amount\":{}}}", f64::from(amount) / 10_000.0) } else { "{}".to_owned() };
+            let sent = if paying {
+                format!("{{\"amount\":{}}}", f64::from(amount) / 10_000.0)
+            } else {
+                "{}".to_owned()
+            };
             let ask = Ask {
                 resource_id: resource_id.to_owned(),
-                context: if paying { json!({"first_time": first_time, "touches_production": live}) } else { Value::Null },
+                context: if paying {
+                    json!({"first_time": first_time, "touches_production": live})
+                } else {
+                    Value::Null
+                },
                 environment: if live { Environment::Live } else { Environment::Test },
                 now: support::NOON.plus_seconds(second),
                 ..Ask::of(action, resource_type, ijson::parse(sent.as_bytes()).unwrap())
@@ -145,8 +155,10 @@ fn unsliced(policies: &[String], ask: &Ask, principal: &str, risk: u8) -> Effect
     let principal = EntityUid::from_str(principal).unwrap();
     let request = Request::new(principal, action, resource, context, Some(&schema)).unwrap();
     let whole = Authorizer::new().is_authorized(&request, &set, &entities);
-    let permitted = Authorizer::new().is_authorized(&request, &permits, &entities).decision() == Answer::Allow;
-    let lifted = whole.diagnostics().reason().all(|id| set.policy(id).unwrap().annotation("escalate").is_some());
+    let permitted =
+        Authorizer::new().is_authorized(&request, &permits, &entities).decision() == Answer::Allow;
+    let lifted =
+        whole.diagnostics().reason().all(|id| set.policy(id).unwrap().annotation("escalate").is_some());
     match whole.decision() {
         _ if whole.diagnostics().errors().next().is_some() => Effect::Deny,
         Answer::Allow => Effect::Allow,

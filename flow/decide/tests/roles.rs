@@ -26,7 +26,8 @@ fn the_table_of_roles_and_permissions() {
     let text: Vec<_> = text.lines().map(str::trim_end).collect();
     insta::assert_snapshot!(text.join("\n"));
     for role in Role::ALL {
-        let bits = Permission::ALL.iter().filter(|p| table.allows(*role, **p)).fold(0, |sum, p| sum | p.bit());
+        let bits =
+            Permission::ALL.iter().filter(|p| table.allows(*role, **p)).fold(0, |sum, p| sum | p.bit());
         assert_eq!(table.of(*role), bits);
     }
 }
@@ -35,12 +36,17 @@ fn the_table_of_roles_and_permissions() {
 fn a_role_policy_that_can_not_be_relied_on_is_refused() {
     for (text, expected) in [
         ("permit(principal, action, resource)", "line 1:"),
-        ("\npermit(principal == Role::\"admin\", action == Action::\"agents:manages\", resource);", "line 2:"),
+        (
+            "\npermit(principal == Role::\"admin\", action == Action::\"agents:manages\", resource);",
+            "line 2:",
+        ),
         ("permit(principal == Member::\"admin\", action, resource);", "Member"),
         ("permit(principal, action, resource) when { false };", "line 1:"),
         ("permit(principal, action, resource) when { 1 + 9223372036854775807 > 0 };", "can't be evaluated"),
-        ("permit(principal, action, resource); forbid(principal, action, resource) when { 1 + 9223372036854775807 > 0 };",
-            "can't be evaluated"),
+        (
+            "permit(principal, action, resource); forbid(principal, action, resource) when { 1 + 9223372036854775807 > 0 };",
+            "can't be evaluated",
+        ),
     ] {
         let error = RoleTable::load(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");

@@ -47,9 +47,16 @@ fn policies_make_the_verdict() {
             &[PERMIT],
             "escalate approval_required+permitted @risk",
         ),
-        (&["@escalate(\"admin\") forbid(principal, action in Action::\"write\", resource);"], none,
-            "deny no_permit @policy_organization"),
-        (&["forbid(principal, action in Action::\"destructive\", resource);"], &[PERMIT], "allow permitted @risk"),
+        (
+            &["@escalate(\"admin\") forbid(principal, action in Action::\"write\", resource);"],
+            none,
+            "deny no_permit @policy_organization",
+        ),
+        (
+            &["forbid(principal, action in Action::\"destructive\", resource);"],
+            &[PERMIT],
+            "allow permitted @risk",
+        ),
     ] {
         let decision = Ask::default().decide(&checked(installation, organization));
         assert_eq!(brief(&decision), expected, "{installation:?} {organization:?}");
@@ -82,9 +89,21 @@ fn gates_fail_in_order_and_end_the_trace() {
         (Ask { context: json!([]), ..ask() }, "deny invalid_context @context", 3),
         (Ask { delegation: Delegation::Missing, ..ask() }, "deny delegation_missing @delegation", 4),
         (Ask { delegation: Delegation::Covers, ..ask() }, "deny delegation_missing @delegation", 4),
-        (Ask { delegation: Delegation::NotAsked, ..ask().on_behalf() }, "deny delegation_missing @delegation", 4),
-        (Ask { delegation: Delegation::Missing, ..ask().on_behalf() }, "deny delegation_missing @delegation", 4),
-        (Ask { on_behalf_of: Some(ask().subject), ..ask().on_behalf() }, "deny delegation_missing @delegation", 4),
+        (
+            Ask { delegation: Delegation::NotAsked, ..ask().on_behalf() },
+            "deny delegation_missing @delegation",
+            4,
+        ),
+        (
+            Ask { delegation: Delegation::Missing, ..ask().on_behalf() },
+            "deny delegation_missing @delegation",
+            4,
+        ),
+        (
+            Ask { on_behalf_of: Some(ask().subject), ..ask().on_behalf() },
+            "deny delegation_missing @delegation",
+            4,
+        ),
         (ask(), "allow permitted @risk", 7),
         (ask().on_behalf(), "allow permitted @risk", 7),
     ] {
@@ -110,12 +129,24 @@ fn argument_errors_name_place_and_rule_but_never_the_value() {
         (json!({"amount": 1, "count": 1.5}), "arguments: `/count` breaks `type`: \"integer\""),
         (json!({"amount": 1, "tags": ["a", "b", "c", "d"]}), "arguments: `/tags` breaks `maxItems`: 3"),
         (json!({"amount": 1, "tags": [secret, 1]}), "arguments: `/tags/1` breaks `type`: \"string\""),
-        (json!({"amount": 1, "to": {"iban": "x", secret: 1}}), "arguments: `/to` breaks `additionalProperties`: false"),
+        (
+            json!({"amount": 1, "to": {"iban": "x", secret: 1}}),
+            "arguments: `/to` breaks `additionalProperties`: false",
+        ),
         (json!({"amount": 1, secret: 1}), "arguments: `/` breaks `additionalProperties`: false"),
         (json!({"amount": null}), "arguments: `/amount` breaks `type`: \"number\""),
-        (json!({"amount": 0.00001}), "arguments: a number breaks `type`: decimals have at most four fractional digits"),
-        (json!({"amount": 1e15}), "arguments: a number breaks `type`: decimals have at most four fractional digits"),
-        (json!({"amount": 1, "count": 1.0}), "arguments: a number breaks `type`: decimals have at most four fractional digits"),
+        (
+            json!({"amount": 0.00001}),
+            "arguments: a number breaks `type`: decimals have at most four fractional digits",
+        ),
+        (
+            json!({"amount": 1e15}),
+            "arguments: a number breaks `type`: decimals have at most four fractional digits",
+        ),
+        (
+            json!({"amount": 1, "count": 1.0}),
+            "arguments: a number breaks `type`: decimals have at most four fractional digits",
+        ),
         (Value::Null, "arguments: `/` breaks `type`: \"object\""),
     ] {
         let ask = Ask { arguments: arguments.clone(), ..Ask::default() };
@@ -130,15 +161,60 @@ fn policies_see_the_arguments_and_the_facts() {
     for (condition, arguments, context, allowed) in [
         ("context.arguments.amount.lessThan(decimal(\"50.1\"))", json!({"amount": 50}), Value::Null, true),
         ("context.arguments.amount.lessThan(decimal(\"50.1\"))", json!({"amount": 50.1}), Value::Null, false),
-        ("context.arguments.amount.lessThan(decimal(\"50.1\"))", json!({"amount": 50.0999}), Value::Null, true),
-        ("context.arguments has count && context.arguments.count > 3", json!({"amount": 1, "count": 4}), Value::Null, true),
-        ("context.arguments has count && context.arguments.count > 3", json!({"amount": 1}), Value::Null, false),
-        ("context.arguments has urgent && context.arguments.urgent", json!({"amount": 1, "urgent": true}), Value::Null, true),
-        ("context.arguments has tags && context.arguments.tags.contains(\"x\")", json!({"amount": 1, "tags": ["y", "x"]}), Value::Null, true),
-        ("context.arguments has tags && context.arguments.tags.isEmpty()", json!({"amount": 1, "tags": []}), Value::Null, true),
-        ("context.arguments has to.days && context.arguments.to.days == 2", json!({"amount": 1, "to": {"iban": "i", "days": 2}}), Value::Null, true),
-        ("context.arguments has to.days && context.arguments.to.days == 2", json!({"amount": 1, "to": {"iban": "i"}}), Value::Null, false),
-        ("context.facts has first_time && context.facts.first_time", json!({"amount": 1}), json!({"first_time": true}), true),
+        (
+            "context.arguments.amount.lessThan(decimal(\"50.1\"))",
+            json!({"amount": 50.0999}),
+            Value::Null,
+            true,
+        ),
+        (
+            "context.arguments has count && context.arguments.count > 3",
+            json!({"amount": 1, "count": 4}),
+            Value::Null,
+            true,
+        ),
+        (
+            "context.arguments has count && context.arguments.count > 3",
+            json!({"amount": 1}),
+            Value::Null,
+            false,
+        ),
+        (
+            "context.arguments has urgent && context.arguments.urgent",
+            json!({"amount": 1, "urgent": true}),
+            Value::Null,
+            true,
+        ),
+        (
+            "context.arguments has tags && context.arguments.tags.contains(\"x\")",
+            json!({"amount": 1, "tags": ["y", "x"]}),
+            Value::Null,
+            true,
+        ),
+        (
+            "context.arguments has tags && context.arguments.tags.isEmpty()",
+            json!({"amount": 1, "tags": []}),
+            Value::Null,
+            true,
+        ),
+        (
+            "context.arguments has to.days && context.arguments.to.days == 2",
+            json!({"amount": 1, "to": {"iban": "i", "days": 2}}),
+            Value::Null,
+            true,
+        ),
+        (
+            "context.arguments has to.days && context.arguments.to.days == 2",
+            json!({"amount": 1, "to": {"iban": "i"}}),
+            Value::Null,
+            false,
+        ),
+        (
+            "context.facts has first_time && context.facts.first_time",
+            json!({"amount": 1}),
+            json!({"first_time": true}),
+            true,
+        ),
         ("context.environment == \"test\"", json!({"amount": 1}), Value::Null, true),
         ("context has connector", json!({"amount": 1}), Value::Null, false),
         ("context.risk == 35", json!({"amount": 1}), json!({"touches_production": true}), true),
@@ -147,14 +223,28 @@ fn policies_see_the_arguments_and_the_facts() {
         ("context has on_behalf_of", json!({"amount": 1}), Value::Null, false),
         ("resource == Invoice::\"r1\"", json!({"amount": 1}), Value::Null, true),
         ("resource == Invoice::\"r2\"", json!({"amount": 1}), Value::Null, false),
-        ("principal is Agent && principal has owner && principal.role == \"agent\"", json!({"amount": 1}), Value::Null, true),
+        (
+            "principal is Agent && principal has owner && principal.role == \"agent\"",
+            json!({"amount": 1}),
+            Value::Null,
+            true,
+        ),
         ("action in Action::\"write\"", json!({"amount": 1}), Value::Null, true),
     ] {
-        let text = format!("permit(principal, action == Action::\"invoices.pay\", resource) when {{ {condition} }};");
+        let text = format!(
+            "permit(principal, action == Action::\"invoices.pay\", resource) when {{ {condition} }};"
+        );
         let ask = Ask { arguments, context, ..Ask::default() };
-        assert_eq!(ask.decide(&checked(&[], &[&text])).effect == Effect::Allow, allowed, "{condition} {ask:?}");
+        assert_eq!(
+            ask.decide(&checked(&[], &[&text])).effect == Effect::Allow,
+            allowed,
+            "{condition} {ask:?}"
+        );
     }
-    let owned = format!("permit(principal is Agent, action, resource) when {{ principal has owner && principal.owner == Member::\"{}\" }};", member());
+    let owned = format!(
+        "permit(principal is Agent, action, resource) when {{ principal has owner && principal.owner == Member::\"{}\" }};",
+        member()
+    );
     assert_eq!(Ask::default().decide(&checked(&[], &[&owned])).effect, Effect::Allow);
 }
 
@@ -174,7 +264,9 @@ fn acting_for_a_member_needs_both_to_be_permitted() {
         (&[PERMIT, members_ask], "escalate permitted+approval_required @risk"),
         (&[members, &agent_by_id], "allow permitted+permitted @risk"),
         (
-            &["permit(principal, action, resource) when { context has on_behalf_of && context.on_behalf_of.role == \"operator\" };"],
+            &[
+                "permit(principal, action, resource) when { context has on_behalf_of && context.on_behalf_of.role == \"operator\" };",
+            ],
             "allow permitted @risk",
         ),
     ] {
@@ -235,11 +327,8 @@ fn the_risk_score_has_thresholds() {
 #[test]
 fn stated_facts_raise_the_score_and_never_lower_it() {
     let live = |context: Value| {
-        let ask = Ask {
-            environment: Environment::Live,
-            context,
-            ..Ask::of("servers.delete", "Server", json!({}))
-        };
+        let ask =
+            Ask { environment: Environment::Live, context, ..Ask::of("servers.delete", "Server", json!({})) };
         let risk = ask.decide(&checked(&[], &[PERMIT])).risk;
         (risk.score, risk.factors.iter().map(|factor| factor.name).collect::<Vec<_>>().join(" "))
     };
@@ -249,11 +338,26 @@ fn stated_facts_raise_the_score_and_never_lower_it() {
         (json!({"base_risk_score": 50}), 75, "stated_risk destructive live_environment"),
         (json!({"base_risk_score": 100}), 100, "stated_risk destructive live_environment"),
         (json!({"policy_compliant": true}), 65, "base_risk destructive live_environment"),
-        (json!({"policy_compliant": false}), 95, "base_risk destructive live_environment not_policy_compliant"),
-        (json!({"touches_production": false, "contains_sensitive_data": false}), 65, "base_risk destructive live_environment"),
-        (json!({"requires_privileged_access": true}), 80, "base_risk destructive live_environment requires_privileged_access"),
-        (json!({"touches_production": true, "contains_sensitive_data": true}), 95,
-            "base_risk destructive live_environment touches_production contains_sensitive_data"),
+        (
+            json!({"policy_compliant": false}),
+            95,
+            "base_risk destructive live_environment not_policy_compliant",
+        ),
+        (
+            json!({"touches_production": false, "contains_sensitive_data": false}),
+            65,
+            "base_risk destructive live_environment",
+        ),
+        (
+            json!({"requires_privileged_access": true}),
+            80,
+            "base_risk destructive live_environment requires_privileged_access",
+        ),
+        (
+            json!({"touches_production": true, "contains_sensitive_data": true}),
+            95,
+            "base_risk destructive live_environment touches_production contains_sensitive_data",
+        ),
     ] {
         assert_eq!(live(context.clone()), (score, factors.to_owned()), "{context}");
     }

@@ -61,7 +61,11 @@ pub struct TokenProof {
 impl fmt::Display for Report {
     /// For people, a line for each thing proven.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "record of {}, checkpoint at {} entries, signed as {}", self.org, self.checkpoint.size, self.checkpoint.origin)?;
+        writeln!(
+            f,
+            "record of {}, checkpoint at {} entries, signed as {}",
+            self.org, self.checkpoint.size, self.checkpoint.origin
+        )?;
         match &self.intent {
             Some(intent) => writeln!(f, "intent {intent}: {}", self.effect)?,
             None => writeln!(f, "intent: {} (its payload was shredded)", self.effect)?,
@@ -71,7 +75,8 @@ impl fmt::Display for Report {
             write!(f, ", {} of them without a payload (shredded)", self.shredded.len())?;
         }
         if let Some(token) = &self.token {
-            let signature = if token.signature_verified { "signature verified" } else { "signature not in the bundle" };
+            let signature =
+                if token.signature_verified { "signature verified" } else { "signature not in the bundle" };
             write!(f, "\ntoken {}: {signature}", token.id)?;
             match token.used {
                 Some(seq) => write!(f, ", used (entry {seq})")?,

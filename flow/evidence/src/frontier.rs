@@ -41,7 +41,7 @@ impl Frontier {
             let Some(left) = self.roots.pop() else { break };
             hash = node_hash(&left, &hash);
             level += 1;
-            if level % TILE_BITS == 0 {
+            if level.is_multiple_of(TILE_BITS) {
                 completed(level, self.size >> level, hash);
             }
         }

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn the_hand_written_text_is_the_canonical_one() {
-        let refs = json!({"intent": "i\u{1f600}", "a\"b": "\u{1f}\u{8}\u{7f}", "\u{fb33}": "", "\u{1f600}": "z"});
+        let refs =
+            json!({"intent": "i\u{1f600}", "a\"b": "\u{1f}\u{8}\u{7f}", "\u{fb33}": "", "\u{1f600}": "z"});
         let refs_text = ijson::canonical(&refs).unwrap();
         for kind in ["intent.allowed", "odd \"\\\n\u{1}\u{7f}é"] {
             let leaf = leaf(kind, &refs_text);

@@ -60,7 +60,9 @@ pub struct VerifierKey {
 impl VerifierKey {
     fn new(name: String, key: PublicKey) -> Result<Self, VerifierKeyError> {
         if !is_key_name(&name) {
-            return Err(VerifierKeyError { reason: "a name is not empty and has no space, `+` or control character" });
+            return Err(VerifierKeyError {
+                reason: "a name is not empty and has no space, `+` or control character",
+            });
         }
         if key.algorithm() != Algorithm::EdDsa {
             return Err(VerifierKeyError { reason: "the key is of another algorithm" });
@@ -125,7 +127,8 @@ impl FromStr for Checkpoint {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut lines = text.split_terminator('\n');
-        let (Some(origin), Some(size), Some(root), None) = (lines.next(), lines.next(), lines.next(), lines.next())
+        let (Some(origin), Some(size), Some(root), None) =
+            (lines.next(), lines.next(), lines.next(), lines.next())
         else {
             return Err(NoteError::Checkpoint("expected an origin, a size and a root, and no extension"));
         };
@@ -160,7 +163,10 @@ impl Checkpoint {
 ///
 /// # Errors
 /// As for [`Checkpoint::open`].
-pub fn open<'a>(note: &'a str, keys: &'a [VerifierKey]) -> Result<(&'a str, Vec<&'a VerifierKey>), NoteError> {
+pub fn open<'a>(
+    note: &'a str,
+    keys: &'a [VerifierKey],
+) -> Result<(&'a str, Vec<&'a VerifierKey>), NoteError> {
     if note.chars().any(|character| character < ' ' && character != '\n') {
         return Err(NoteError::Note("it has a control character"));
     }
@@ -175,7 +181,8 @@ pub fn open<'a>(note: &'a str, keys: &'a [VerifierKey]) -> Result<(&'a str, Vec<
         if number == MAX_SIGNATURES {
             return Err(NoteError::Note("it has more than 64 signatures"));
         }
-        let (name, id, signature) = signature_line(line).ok_or(NoteError::Note("a signature line is malformed"))?;
+        let (name, id, signature) =
+            signature_line(line).ok_or(NoteError::Note("a signature line is malformed"))?;
         let Some(key) = keys.iter().find(|key| key.name == name && key.id == id) else { continue };
         if !key.key.verify(text.as_bytes(), &signature) {
             return Err(NoteError::Signature(name.to_owned()));
@@ -194,7 +201,10 @@ fn signature_line(line: &str) -> Option<(&str, [u8; 4], Vec<u8>)> {
 }
 
 fn is_key_name(name: &str) -> bool {
-    !name.is_empty() && !name.chars().any(|character| character.is_whitespace() || character.is_control() || character == '+')
+    !name.is_empty()
+        && !name
+            .chars()
+            .any(|character| character.is_whitespace() || character.is_control() || character == '+')
 }
 
 /// Signs an installation's checkpoints.

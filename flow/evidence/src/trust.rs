@@ -37,7 +37,10 @@ impl Trust {
             .map(|(number, line)| (number + 1, line.trim()))
             .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
             .map(|(line, text)| {
-                text.parse().map_err(|error: crate::note::VerifierKeyError| TrustError::Line { line, reason: error.to_string() })
+                text.parse().map_err(|error: crate::note::VerifierKeyError| TrustError::Line {
+                    line,
+                    reason: error.to_string(),
+                })
             })
             .collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() { Err(TrustError::Empty) } else { Ok(Self { keys }) }

@@ -23,7 +23,8 @@ fn samples_are_accepted_and_reported_as_they_are() {
     let (mut effects, mut signed, mut used, mut shredded) = (BTreeSet::new(), 0, 0, 0);
     for seed in 0..150 {
         let sample = sample(seed, &keys);
-        let report = verify(&sample.bytes(), &trust).unwrap_or_else(|findings| panic!("seed {seed}: {findings:?}"));
+        let report =
+            verify(&sample.bytes(), &trust).unwrap_or_else(|findings| panic!("seed {seed}: {findings:?}"));
         assert_eq!(report.entries, sample.bundle.entries.len());
         assert_eq!(report.org, sample.bundle.organization.id);
         let _ = effects.insert(report.effect);
@@ -97,7 +98,10 @@ fn a_file_cut_short_anywhere_is_refused() {
 fn trust_is_whole_lines_of_keys() {
     let keys = SampleKeys::generate();
     let line = keys.trusted.vkey().to_string();
-    assert_eq!(Trust::parse(&format!("# a\n\n  {line}  \n{}\n", keys.stranger.vkey())).unwrap().keys().len(), 2);
+    assert_eq!(
+        Trust::parse(&format!("# a\n\n  {line}  \n{}\n", keys.stranger.vkey())).unwrap().keys().len(),
+        2
+    );
     for wrong in ["", "# nothing\n", "x", &line[1..], &line.to_uppercase(), &format!("{line}=")] {
         assert!(Trust::parse(wrong).is_err(), "{wrong}");
     }

@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 
 use chancery_evidence::merkle::{
-    EMPTY_ROOT, NodeRange, Nodes, Plan, ProofError, consistency_proof, inclusion_proof, leaf_hash, needed_nodes,
-    node_hash, verify_consistency, verify_inclusion,
+    EMPTY_ROOT, NodeRange, Nodes, Plan, ProofError, consistency_proof, inclusion_proof, leaf_hash,
+    needed_nodes, node_hash, verify_consistency, verify_inclusion,
 };
 use chancery_evidence::{Frontier, Hash, Hex};
 use proptest::prelude::*;
@@ -172,7 +172,8 @@ fn every_proof_of_every_small_tree() {
 #[test]
 fn trees_around_the_edges_of_tiles() {
     for size in [255, 256, 257, 511, 512, 513, 65_535, 65_536, 65_537, 65_793] {
-        let near = [0, 1, 254, 255, 256, 257, size / 2, size - 2, size - 1].map(|index: usize| index.min(size - 1));
+        let near =
+            [0, 1, 254, 255, 256, 257, size / 2, size - 2, size - 1].map(|index: usize| index.min(size - 1));
         let olds = [1, 2, 3, 255, 256, 257, 32_768, size - 1, size].map(|old: usize| old.min(size));
         check_tree(size, &near, &olds);
     }
@@ -197,7 +198,11 @@ fn proofs_in_a_long_record_read_little() {
     for index in [0, 1_000_000, size - 1] {
         let ranges = needed_nodes(index, size).unwrap();
         for level in [0, 8, 16] {
-            let read: u64 = ranges.iter().filter(|range| range.level == level).map(|range| range.indices.end - range.indices.start).sum();
+            let read: u64 = ranges
+                .iter()
+                .filter(|range| range.level == level)
+                .map(|range| range.indices.end - range.indices.start)
+                .sum();
             assert!(read <= 510, "{read} hashes of level {level}");
         }
         assert!(ranges.iter().all(|range| range.level <= 16));

@@ -30,7 +30,8 @@ fn fixture() -> (&'static SampleKeys, String, Vec<VerifierKey>) {
 /// The example of the specification (golang.org/x/mod/sumdb/note): an independent signer.
 #[test]
 fn a_note_by_another_implementation_opens() {
-    let key: VerifierKey = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse().unwrap();
+    let key: VerifierKey =
+        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse().unwrap();
     let note = "If you think cryptography is the answer to your problem,\n\
         then you don't know what your problem is.\n\n\
         \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";

@@ -41,10 +41,13 @@ impl World {
             .iter()
             .fold(0_u64, |hash, byte| hash.rotate_left(7) ^ u64::from(*byte));
         let database = postgres
-            .database_from(&format!("mint_{digest:x}"), async |postgres, name| {
+            .database_from(&format!("minttmp_{digest:x}"), async |postgres, name| {
                 let logins =
                     provision(&postgres.superuser("postgres"), name, &password, &SystemRandom).await?;
-                Ok(chancery_store::migrate(&logins.owner, &migrations).await?)
+                chancery_store::migrate(&logins.owner, &migrations).await?;
+                let mut owner = PgConnection::connect_with(&logins.owner).await?;
+                sqlx::raw_sql("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO chancery_app").execute(&mut owner).await?;
+                Ok(())
             })
             .await
             .unwrap();

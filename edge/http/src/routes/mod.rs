@@ -5,10 +5,13 @@ mod api_keys;
 mod delegations;
 mod emergency;
 mod installation;
+mod intents;
 mod me;
 mod members;
 mod organization;
+mod record;
 mod signing_keys;
+mod tokens;
 mod tokens_revoke;
 mod well_known;
 
@@ -25,7 +28,10 @@ pub fn routes() -> Vec<Route> {
         api_keys::routes(),
         delegations::routes(),
         signing_keys::routes(),
+        intents::routes(),
+        tokens::routes(),
         tokens_revoke::routes(),
+        record::routes(),
         emergency::routes(),
         well_known::routes(),
         installation::routes(),

@@ -1,8 +1,18 @@
 //! The client: commands against a running server, over HTTP like anyone else's.
+//!
+//! Most commands are one [`request::Request`]; those that take more stand in files of their own
+//! (`agents.rs`, `intents.rs`).
 
+mod agents;
 mod commands;
 mod connection;
+mod intents;
+mod policies;
+mod request;
 mod table;
+mod tokens;
+mod way;
 
-pub use commands::{ClientCommand, run};
+pub use commands::{ClientCommand, RecordCommand, record, run};
 pub use connection::{Answer, Connection};
+pub use way::Way;

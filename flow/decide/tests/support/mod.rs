@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use chancery_decide::{
-    ActionDefinition, Catalogue, Decision, Delegation, Facts, Layer, ParseCache, Policies, PolicySource, Subject,
-    Thresholds, check_policy, evaluate,
+    ActionDefinition, Catalogue, Decision, Delegation, Facts, Layer, ParseCache, Policies, PolicySource,
+    Subject, Thresholds, check_policy, evaluate,
 };
 use chancery_model::{AgentId, Environment, MemberId, OrgId, Principal, Role, Timestamp};
 use serde_json::{Value, json};
@@ -78,7 +78,8 @@ pub fn sources(texts: &[&str]) -> Vec<PolicySource> {
 
 /// Compiles without the check on write, so that erroring policies get through.
 pub fn compile(installation: &[&str], organization: &[&str]) -> Policies {
-    Policies::compile(catalogue(), &sources(installation), &sources(organization), &ParseCache::default()).unwrap()
+    Policies::compile(catalogue(), &sources(installation), &sources(organization), &ParseCache::default())
+        .unwrap()
 }
 
 /// Like [`compile`], after the check on write.
@@ -111,7 +112,11 @@ pub struct Ask {
 impl Default for Ask {
     fn default() -> Self {
         Self {
-            subject: Subject { principal: Principal::Agent(agent()), role: Role::Agent, owner: Some(member()) },
+            subject: Subject {
+                principal: Principal::Agent(agent()),
+                role: Role::Agent,
+                owner: Some(member()),
+            },
             on_behalf_of: None,
             delegation: Delegation::NotAsked,
             action: "invoices.pay".to_owned(),
@@ -141,7 +146,12 @@ impl Ask {
     }
 
     pub fn of(action: &str, resource_type: &str, arguments: Value) -> Self {
-        Self { action: action.to_owned(), resource_type: resource_type.to_owned(), arguments, ..Self::default() }
+        Self {
+            action: action.to_owned(),
+            resource_type: resource_type.to_owned(),
+            arguments,
+            ..Self::default()
+        }
     }
 
     pub fn facts(&self) -> Facts<'_> {

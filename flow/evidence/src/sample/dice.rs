@@ -8,7 +8,20 @@ use super::START_MICROS;
 
 /// Text that readers and writers of JSON have got wrong before.
 const PIECES: [&str; 14] = [
-    "a", "Z", "refund", " ", "\"", "\\", "/", "\n", "\u{1f}", "\u{7f}", "é", "\u{2028}", "\u{fb33}", "\u{1f600}",
+    "a",
+    "Z",
+    "refund",
+    " ",
+    "\"",
+    "\\",
+    "/",
+    "\n",
+    "\u{1f}",
+    "\u{7f}",
+    "é",
+    "\u{2028}",
+    "\u{fb33}",
+    "\u{1f600}",
 ];
 
 pub(super) struct Dice {

@@ -13,6 +13,7 @@
 
 mod dice;
 mod example;
+mod flaw;
 mod mutate;
 mod record;
 
@@ -27,6 +28,7 @@ use crate::{Bundle, CheckpointSigner, FORMAT, Hex, Jws, Organization, Token, int
 
 use dice::Dice;
 pub use example::example;
+pub use flaw::Flaw;
 pub use mutate::{MUTATIONS, REWRITES, flip_byte, mutate, rewrite};
 use record::Record;
 
@@ -71,70 +73,6 @@ fn ed25519(byte: u8) -> SigningKey {
     SigningKey::from_pkcs8(Algorithm::EdDsa, &pkcs8).unwrap()
 }
 
-/// What the record itself may have wrong, though a trusted key signed it: an exporter or a server
-/// that lies about meaning, not about bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// The intent's hash is another's.
-    IntentHash,
-    /// The canonical form has a member too many.
-    CanonicalForm,
-    /// The effect is not that of the entry's type.
-    Effect,
-    /// The token names another intent.
-    TokenBinding,
-    /// The token names another organization.
-    TokenOrganization,
-    /// The token was signed by a key that no entry published.
-    TokenKey,
-    /// The token's signature covers other claims.
-    TokenClaims,
-    /// The token was used twice.
-    TokenUsedTwice,
-    /// The use is of another token.
-    TokenUseOfAnother,
-    /// The published key has another thumbprint.
-    KeyThumbprint,
-    /// An approval is of another intent.
-    ApprovalOfAnother,
-    /// The result is of another intent.
-    ResultOfAnother,
-}
-
-impl Flaw {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::IntentHash,
-        Self::CanonicalForm,
-        Self::Effect,
-        Self::TokenBinding,
-        Self::TokenOrganization,
-        Self::TokenKey,
-        Self::TokenClaims,
-        Self::TokenUsedTwice,
-        Self::TokenUseOfAnother,
-        Self::KeyThumbprint,
-        Self::ApprovalOfAnother,
-        Self::ResultOfAnother,
-    ];
-
-    /// The finding it leads to.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::IntentHash => "intent-hash",
-            Self::CanonicalForm => "intent-form",
-            Self::Effect => "effect",
-            Self::TokenBinding | Self::TokenOrganization => "token-binding",
-            Self::TokenKey | Self::TokenClaims => "token-signature",
-            Self::TokenUsedTwice | Self::TokenUseOfAnother => "token-use",
-            Self::KeyThumbprint => "key-unproven",
-            Self::ApprovalOfAnother => "approvals",
-            Self::ResultOfAnother => "result",
-        }
-    }
-}
-
 /// A bundle and the record it was cut from.
 #[derive(Debug)]
 pub struct Sample {
@@ -172,10 +110,13 @@ struct Maker<'a> {
     chosen: Vec<u64>,
 }
 
+/// A token's public claims, and the token.
+type Minted = (Map<String, Value>, Jws);
+
 /// What the later entries of the story refer to.
 struct Story {
     intent: Value,
-    token: Option<(Map<String, Value>, Jws)>,
+    token: Option<Minted>,
 }
 
 impl<'a> Maker<'a> {
@@ -208,10 +149,18 @@ impl<'a> Maker<'a> {
         self.close(&story);
         self.noise();
         let (allowed, shred) = (story.token.is_some(), self.flaw.is_none() && self.dice.one_in(12));
-        let jws = story.token.as_ref().filter(|_| self.flaw.is_some() || self.dice.one_in(2)).map(|(_, jws)| jws.clone());
+        let jws = story
+            .token
+            .as_ref()
+            .filter(|_| self.flaw.is_some() || self.dice.one_in(2))
+            .map(|(_, jws)| jws.clone());
         let mut bundle = self.cut(&story, allowed, jws);
         bundle.organization.slug = self.dice.one_in(2).then_some(slug);
-        bundle.keys = if bundle.token.as_ref().is_some_and(|token| token.jws.is_some()) { vec![jwk] } else { Vec::new() };
+        bundle.keys = if bundle.token.as_ref().is_some_and(|token| token.jws.is_some()) {
+            vec![jwk]
+        } else {
+            Vec::new()
+        };
         if shred {
             shred_opening(&mut bundle);
         }
@@ -223,7 +172,10 @@ impl<'a> Maker<'a> {
         for _ in 0..count {
             let (kind, payload) = match self.dice.below(8) {
                 0 => (kind::DENIED, self.opening(&Value::Null, "deny").0),
-                1 => (kind::TOKEN_USED, json!({"jti": "j", "intent_id": "i", "intent_hash": "h", "audience": "a"})),
+                1 => (
+                    kind::TOKEN_USED,
+                    json!({"jti": "j", "intent_id": "i", "intent_hash": "h", "audience": "a"}),
+                ),
                 _ => ("agent.created", json!({"n": self.dice.number(), "name": self.dice.text()})),
             };
             let seq = self.record.append(&mut self.dice, kind, payload);
@@ -253,7 +205,8 @@ impl<'a> Maker<'a> {
 
     fn open(&mut self, jwk: &Value) -> Story {
         let needs_token = self.flaw.is_some();
-        let effect = if needs_token { "allow" } else { *self.dice.pick(&["allow", "allow", "escalate", "deny"]) };
+        let effect =
+            if needs_token { "allow" } else { *self.dice.pick(&["allow", "allow", "escalate", "deny"]) };
         let (mut payload, token) = self.opening(jwk, effect);
         let kind = match effect {
             "allow" => kind::ALLOWED,
@@ -269,7 +222,7 @@ impl<'a> Maker<'a> {
     }
 
     /// An opening payload, with a token where one is due.
-    fn opening(&mut self, jwk: &Value, effect: &str) -> (Value, Option<(Map<String, Value>, Jws)>) {
+    fn opening(&mut self, jwk: &Value, effect: &str) -> (Value, Option<Minted>) {
         let at = self.dice.time();
         let mut canonical = json!({
             "v": 1, "action": "payments.refund", "resource": {"type": "Invoice", "id": self.dice.text()},
@@ -301,7 +254,7 @@ impl<'a> Maker<'a> {
         (payload, token)
     }
 
-    fn mint(&mut self, intent: &Value, jwk: &Value, at: Timestamp) -> (Map<String, Value>, Jws) {
+    fn mint(&mut self, intent: &Value, jwk: &Value, at: Timestamp) -> Minted {
         let other = IntentId::new(at, self.dice.entropy());
         let org = if self.has(Flaw::TokenOrganization) { json!(other) } else { json!(self.record.org) };
         let mut claims = json!({
@@ -358,7 +311,8 @@ impl<'a> Maker<'a> {
             return;
         }
         let digest = Hex(self.dice.bytes::<32>());
-        let payload = json!({"intent_id": intent_id, "intent_hash": story.intent["hash"], "result_digest": digest});
+        let payload =
+            json!({"intent_id": intent_id, "intent_hash": story.intent["hash"], "result_digest": digest});
         self.append(kind::CLOSED, payload);
     }
 

@@ -13,21 +13,74 @@ use crate::{Checkpoint, CheckpointSigner, Hex, OwnedLeaf, commit};
 
 /// The names [`mutate`] knows.
 pub const MUTATIONS: &[&str] = &[
-    "format", "organization-id", "organization-slug", "section-intent", "section-principal", "section-decision",
-    "section-approval-added", "section-approval-dropped", "section-token-claims", "section-result",
-    "section-dropped", "payload", "payload-and-section", "payload-recommitted", "payload-shredded-alone",
-    "salt-shredded-alone", "salt", "member-dropped", "member-added", "member-added-inside", "opening-dropped",
-    "opening-shredded", "second-opening", "foreign-use", "entry-duplicated", "entries-swapped", "leaves-swapped",
-    "payloads-swapped", "leaf-kind", "leaf-respelled", "seq", "prev-hash", "entry-hash", "proof-truncated", "proof-extended",
-    "proof-hash", "proofs-swapped", "checkpoint-stranger", "checkpoint-renamed", "checkpoint-other-organization",
-    "checkpoint-size", "checkpoint-root", "checkpoint-extended", "checkpoint-older", "checkpoint-signature", "checkpoint-unsigned",
-    "keys-unproven", "keys-doubled", "keys-dropped", "key-entry-dropped", "token-signature", "token-header",
-    "token-resigned", "token-key-replaced", "token-missing", "hex-upper", "array-for-object",
+    "format",
+    "organization-id",
+    "organization-slug",
+    "section-intent",
+    "section-principal",
+    "section-decision",
+    "section-approval-added",
+    "section-approval-dropped",
+    "section-token-claims",
+    "section-result",
+    "section-dropped",
+    "payload",
+    "payload-and-section",
+    "payload-recommitted",
+    "payload-shredded-alone",
+    "salt-shredded-alone",
+    "salt",
+    "member-dropped",
+    "member-added",
+    "member-added-inside",
+    "opening-dropped",
+    "opening-shredded",
+    "second-opening",
+    "foreign-use",
+    "entry-duplicated",
+    "entries-swapped",
+    "leaves-swapped",
+    "payloads-swapped",
+    "leaf-kind",
+    "leaf-respelled",
+    "seq",
+    "prev-hash",
+    "entry-hash",
+    "proof-truncated",
+    "proof-extended",
+    "proof-hash",
+    "proofs-swapped",
+    "checkpoint-stranger",
+    "checkpoint-renamed",
+    "checkpoint-other-organization",
+    "checkpoint-size",
+    "checkpoint-root",
+    "checkpoint-extended",
+    "checkpoint-older",
+    "checkpoint-signature",
+    "checkpoint-unsigned",
+    "keys-unproven",
+    "keys-doubled",
+    "keys-dropped",
+    "key-entry-dropped",
+    "token-signature",
+    "token-header",
+    "token-resigned",
+    "token-key-replaced",
+    "token-missing",
+    "hex-upper",
+    "array-for-object",
 ];
 
 /// The names [`rewrite`] knows.
 pub const REWRITES: &[&str] = &[
-    "indented", "members-reversed", "escaped", "numbers-respelled", "cosigned", "token-withheld", "use-withheld",
+    "indented",
+    "members-reversed",
+    "escaped",
+    "numbers-respelled",
+    "cosigned",
+    "token-withheld",
+    "use-withheld",
     "neighbour-added",
 ];
 
@@ -57,7 +110,7 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
     let other = (at + 1 + dice.index(entries.len() - 1)) % entries.len();
     let opened: Vec<_> = (0..entries.len()).filter(|at| entries[*at]["payload"].is_object()).collect();
     let open_at = *dice.pick(&opened);
-    let opening = entries.iter().position(|entry| is_opening(entry))?;
+    let opening = entries.iter().position(is_opening)?;
     match name {
         "format" => bundle["format"] = json!("chancery-evidence/v2"),
         "organization-id" => {
@@ -103,18 +156,35 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
             let have: Vec<_> = entries.iter().filter_map(|entry| entry["seq"].as_u64()).collect();
             // Without the opening's payload there is no intent that a use could be foreign to.
             entries[opening]["payload"].as_object()?;
-            insert(entries, sample, sample.record.find(|at, kind| kind == kind::TOKEN_USED && !have.contains(&at))?);
+            insert(
+                entries,
+                sample,
+                sample.record.find(|at, kind| kind == kind::TOKEN_USED && !have.contains(&at))?,
+            );
         }
         "entry-duplicated" => entries.insert(at, entries[at].clone()),
         "entries-swapped" => entries.swap(at, other),
-        "leaves-swapped" => swap(entries, at, other, &["leaf"]),
-        "payloads-swapped" => swap(entries, at, other, &["payload", "salt"]),
-        "proofs-swapped" => swap(entries, at, other, &["inclusion_proof"]),
         "leaf-kind" => {
             let leaf = entries[opening]["leaf"].as_str()?.replace("intent.denied", "intent.allowed");
             entries[opening]["leaf"] = json!(leaf.replace("intent.escalated", "intent.allowed"));
         }
-        "leaf-respelled" => entries[at]["leaf"] = json!(entries[at]["leaf"].as_str()?.replace("\"v\":1", "\"v\": 1")),
+        "array-for-object" => {
+            bundle["organization"] = json!([bundle["organization"]["id"], bundle["organization"]["slug"]])
+        }
+        _ => return proof(name, entries, at, other),
+    }
+    Some(())
+}
+
+/// What ties an entry to its place.
+fn proof(name: &str, entries: &mut [Value], at: usize, other: usize) -> Option<()> {
+    match name {
+        "leaves-swapped" => swap(entries, at, other, &["leaf"]),
+        "payloads-swapped" => swap(entries, at, other, &["payload", "salt"]),
+        "proofs-swapped" => swap(entries, at, other, &["inclusion_proof"]),
+        "leaf-respelled" => {
+            entries[at]["leaf"] = json!(entries[at]["leaf"].as_str()?.replace("\"v\":1", "\"v\": 1"))
+        }
         "seq" => entries[at]["seq"] = json!(entries[at]["seq"].as_u64()? + 1),
         "prev-hash" => flip_hex(&mut entries[at]["prev_hash"]),
         "entry-hash" => flip_hex(&mut entries[at]["entry_hash"]),
@@ -124,7 +194,6 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
         "hex-upper" => {
             entries[at]["entry_hash"] = json!(entries[at]["entry_hash"].as_str()?.to_uppercase());
         }
-        "array-for-object" => bundle["organization"] = json!([bundle["organization"]["id"], bundle["organization"]["slug"]]),
         _ => panic!("no mutation `{name}`"),
     }
     Some(())
@@ -137,7 +206,9 @@ fn section(name: &str, bundle: &mut Value) -> Option<()> {
         "section-decision" => bundle["decision"].as_object_mut()?["reasons"] = json!([]),
         "section-approval-added" => bundle["approvals"].as_array_mut()?.push(json!({"intent_id": "x"})),
         "section-approval-dropped" => drop(bundle["approvals"].as_array_mut()?.pop()?),
-        "section-token-claims" => bundle["token"].as_object_mut()?["claims"]["exp"] = json!(4_000_000_000_u64),
+        "section-token-claims" => {
+            bundle["token"].as_object_mut()?["claims"]["exp"] = json!(4_000_000_000_u64)
+        }
         "section-result" => bundle["result_digest"] = json!("00".repeat(32)),
         "section-dropped" => bundle["decision"] = Value::Null,
         _ => panic!("no mutation `{name}`"),
@@ -157,7 +228,8 @@ fn token(name: &str, bundle: &mut Value, sample: &Sample) -> Option<()> {
         "keys-dropped" => drop(bundle["keys"].as_array_mut()?.pop()?),
         "key-entry-dropped" => {
             bundle["keys"].as_array()?.first()?;
-            let is_key = |entry: &Value| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind::KEY_CREATED));
+            let is_key =
+                |entry: &Value| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind::KEY_CREATED));
             bundle["entries"].as_array_mut()?.retain(|entry| !is_key(entry));
         }
         _ => {
@@ -170,11 +242,13 @@ fn token(name: &str, bundle: &mut Value, sample: &Sample) -> Option<()> {
                     jws["signature"] = json!(format!("{first}{}", &text[1..]));
                 }
                 "token-header" => {
-                    jws["protected"] = json!(sign_jws(&forger, &json!({"alg": "none", "kid": kid}), &json!({})).protected);
+                    jws["protected"] =
+                        json!(sign_jws(&forger, &json!({"alg": "none", "kid": kid}), &json!({})).protected);
                 }
                 "token-resigned" | "token-key-replaced" => {
                     let payload = jws["payload"].as_str()?.to_owned();
-                    let mut forged = sign_jws(&forger, &json!({"alg": "EdDSA", "kid": kid, "typ": "JWT"}), &json!({}));
+                    let mut forged =
+                        sign_jws(&forger, &json!({"alg": "EdDSA", "kid": kid, "typ": "JWT"}), &json!({}));
                     let message = format!("{}.{payload}", forged.protected);
                     forged.signature = BASE64URL.encode(forger.sign(message.as_bytes()).unwrap());
                     forged.payload = payload;
@@ -204,7 +278,11 @@ fn checkpoint(name: &str, sample: &Sample, keys: &SampleKeys) -> Option<String> 
             sign(&keys.trusted, &Checkpoint { origin, ..right })
         }
         // What a key once signed stands; these have the signature of the right one.
-        "checkpoint-size" => Some(sample.bundle.checkpoint.replacen(&format!("\n{}\n", right.size), &format!("\n{}\n", right.size + 1), 1)),
+        "checkpoint-size" => Some(sample.bundle.checkpoint.replacen(
+            &format!("\n{}\n", right.size),
+            &format!("\n{}\n", right.size + 1),
+            1,
+        )),
         "checkpoint-root" => {
             let wrong = Checkpoint { root: [7; 32], ..right.clone() };
             Some(sample.bundle.checkpoint.replace(&right.to_string(), &wrong.to_string()))
@@ -234,8 +312,12 @@ pub fn rewrite(name: &str, sample: &Sample) -> Option<Vec<u8>> {
     match name {
         "indented" => return serde_json::to_vec_pretty(&bundle).ok(),
         "members-reversed" => {
-            let mut members: Vec<_> =
-                bundle.as_object().unwrap().iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+            let mut members: Vec<_> = bundle
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| format!("{}:{value}", json!(name)))
+                .collect();
             members.reverse();
             return Some(format!("{{{}}}", members.join(",")).into_bytes());
         }
@@ -252,7 +334,11 @@ pub fn rewrite(name: &str, sample: &Sample) -> Option<Vec<u8>> {
         }
         "numbers-respelled" => {
             let first = sample.bundle.entries.first()?.seq;
-            return Some(compact.replacen(&format!("\"seq\":{first}"), &format!("\"seq\":{first}.0e0"), 1).into_bytes());
+            return Some(
+                compact
+                    .replacen(&format!("\"seq\":{first}"), &format!("\"seq\":{first}.0e0"), 1)
+                    .into_bytes(),
+            );
         }
         "cosigned" => {
             let note = sample.bundle.checkpoint.clone();
@@ -264,7 +350,8 @@ pub fn rewrite(name: &str, sample: &Sample) -> Option<Vec<u8>> {
             bundle["token"]["jws"] = Value::Null;
         }
         "use-withheld" => {
-            let is_use = |entry: &Value| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind::TOKEN_USED));
+            let is_use =
+                |entry: &Value| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind::TOKEN_USED));
             bundle["entries"].as_array_mut()?.retain(|entry| !is_use(entry));
         }
         "neighbour-added" => {

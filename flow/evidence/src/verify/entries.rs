@@ -58,10 +58,14 @@ pub(super) fn check<'a>(
         }
         let hash = merkle::leaf_hash(entry.leaf.as_bytes());
         if entry_hash(&entry.prev_hash.0, &hash) != entry.entry_hash.0 {
-            findings.push(refuse(("entry-hash", "its hash is not that of its leaf and the one before".to_owned())));
+            findings.push(refuse((
+                "entry-hash",
+                "its hash is not that of its leaf and the one before".to_owned(),
+            )));
         }
         if checkpoint.is_some_and(|checkpoint| !is_included(entry, &hash, checkpoint)) {
-            findings.push(refuse(("inclusion", "the proof does not lead to the checkpoint's root".to_owned())));
+            findings
+                .push(refuse(("inclusion", "the proof does not lead to the checkpoint's root".to_owned())));
         }
     }
     read
@@ -88,7 +92,8 @@ fn out_of_leaf<'a>(
 ) -> impl Iterator<Item = (&'static str, String)> + use<'a> {
     let org = (leaf.org != bundle.organization.id)
         .then(|| ("leaf-organization", "the leaf is of another organization".to_owned()));
-    let seq = (leaf.seq != entry.seq).then(|| ("leaf-seq", format!("the leaf says it is entry {}", leaf.seq)));
+    let seq =
+        (leaf.seq != entry.seq).then(|| ("leaf-seq", format!("the leaf says it is entry {}", leaf.seq)));
     let payload = match (&entry.payload, &entry.salt) {
         (None, None) => None,
         (Some(payload @ Value::Object(_)), Some(salt)) => ijson::canonical(payload)
@@ -102,5 +107,6 @@ fn out_of_leaf<'a>(
 fn is_included(entry: &Entry, leaf: &Hash, checkpoint: &Checkpoint) -> bool {
     let proof: Vec<Hash> = entry.inclusion_proof.iter().map(|hash| hash.0).collect();
     let index = entry.seq.checked_sub(1);
-    index.is_some_and(|index| merkle::verify_inclusion(index, checkpoint.size, leaf, &proof, &checkpoint.root))
+    index
+        .is_some_and(|index| merkle::verify_inclusion(index, checkpoint.size, leaf, &proof, &checkpoint.root))
 }

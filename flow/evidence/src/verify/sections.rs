@@ -91,7 +91,8 @@ impl<'a> Sections<'a, '_> {
 
     fn organization(&mut self) {
         let Some(slug) = self.bundle.organization.slug.as_deref() else { return };
-        let proven = self.payloads(&[kind::ORG_CREATED]).any(|(_, payload)| text(payload, "slug") == Some(slug));
+        let proven =
+            self.payloads(&[kind::ORG_CREATED]).any(|(_, payload)| text(payload, "slug") == Some(slug));
         self.require(proven, "slug", "no `organization.created` entry proves the slug");
     }
 
@@ -134,7 +135,11 @@ impl<'a> Sections<'a, '_> {
             section.as_ref().is_some_and(|section| section.is_object() && payload.get(name) == Some(section))
         };
         self.require(same(&self.bundle.intent, "intent"), "intent", "the intent is not that of the record");
-        self.require(same(&self.bundle.principal, "principal"), "principal", "the principal is not that of the record");
+        self.require(
+            same(&self.bundle.principal, "principal"),
+            "principal",
+            "the principal is not that of the record",
+        );
         let intent = payload.get("intent")?;
         let canonical = intent.get("canonical").filter(|canonical| is_canonical_form(canonical));
         let (Some(id), Some(_), Some(canonical), Some(hash)) =
@@ -153,7 +158,11 @@ impl<'a> Sections<'a, '_> {
         let same = decision.is_some() && payload.get("decision") == decision;
         self.require(same, "decision", "the decision is not that of the record");
         let stated = payload.get("decision").and_then(|decision| text(decision, "effect"));
-        self.require(stated == Some(effect), "effect", "the decision's effect is not that of its entry's type");
+        self.require(
+            stated == Some(effect),
+            "effect",
+            "the decision's effect is not that of its entry's type",
+        );
     }
 
     fn token(&mut self, payload: &Value, effect: &str, keys: &[(&str, PublicKey)]) {
@@ -162,7 +171,11 @@ impl<'a> Sections<'a, '_> {
             self.require(recorded.is_none(), "token", "the record has a token that is not in the bundle");
             return;
         };
-        self.require(recorded == Some(&token.claims), "token", "the token's claims are not those of the record");
+        self.require(
+            recorded == Some(&token.claims),
+            "token",
+            "the token's claims are not those of the record",
+        );
         self.require(effect == "allow", "token", "a token for an intent that was not allowed");
         let intent = payload.get("intent");
         let names = |claim: &str, member: &str| {
@@ -197,7 +210,8 @@ impl<'a> Sections<'a, '_> {
     }
 
     fn approvals(&mut self, intent: Option<&Intent<'_>>) {
-        let recorded: Vec<_> = self.payloads(&[kind::GRANTED, kind::REJECTED]).map(|(_, payload)| payload).collect();
+        let recorded: Vec<_> =
+            self.payloads(&[kind::GRANTED, kind::REJECTED]).map(|(_, payload)| payload).collect();
         let same = recorded.iter().copied().eq(&self.bundle.approvals);
         self.require(same, "approvals", "the approvals are not those of the record");
         let ours = recorded.iter().all(|payload| intent.is_some_and(|intent| intent.is_named_by(payload)));
@@ -207,7 +221,11 @@ impl<'a> Sections<'a, '_> {
     fn result(&mut self, intent: Option<&Intent<'_>>) {
         let closed: Vec<_> = self.payloads(&[kind::CLOSED]).map(|(_, payload)| payload).collect();
         let ours = closed.iter().all(|payload| intent.is_some_and(|intent| intent.is_named_by(payload)));
-        self.require(ours && closed.len() <= 1, "result", "expected at most one entry that closes this intent");
+        self.require(
+            ours && closed.len() <= 1,
+            "result",
+            "expected at most one entry that closes this intent",
+        );
         let recorded = closed.first().and_then(|payload| text(payload, "result_digest"));
         let same = recorded == self.bundle.result_digest.as_deref();
         self.require(same, "result", "the result's digest is not that of the record");

@@ -1,0 +1,244 @@
+//! `/api/v1/intents`: asking to act.
+
+use chancery_api::{
+    Code, IntentAnswer, IntentDetail, IntentQuery, IntentStatus, IntentSummary, RecordRef, SubmitIntent,
+};
+use chancery_authenticate::permission::{IntentsRead, IntentsSubmit};
+use chancery_decide::{Decision, Effect};
+use chancery_model::{IntentId, Timestamp, ijson};
+use chancery_record::evidence::{self, EvidenceError};
+use chancery_record::query::{self, StoredEntry};
+use chancery_record::{IdempotencyKey, Opened, Opening, Outcome, Replayed};
+use chancery_screen::Draft;
+use chancery_store::Receipt;
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use crate::way::{self, Request};
+use crate::{Answer, ApiError, Cx, Inner, Input, Json, Many, Needs, Plain, Query, Route, hex};
+
+/// The route in idempotency claims.
+const ROUTE: &str = "intents";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/api/v1/intents", submit)
+            .named("intents.submit", "Asks to act: a decision, and a single-use token when it is allow.")
+            .also(&[(StatusCode::ACCEPTED, "escalated: `approval` says what people have to do")])
+            .may(&[
+                Code::IntentDenied,
+                Code::OrganizationHalted,
+                Code::IdempotencyConflict,
+                Code::RecordUnavailable,
+                Code::OrganizationBusy,
+            ]),
+        Route::get("/api/v1/intents", list).named("intents.list", "Intents, newest first."),
+        Route::get("/api/v1/intents/{id}", show).named("intents.show", "One intent with its decision."),
+        Route::get("/api/v1/intents/{id}/evidence", prove)
+            .named("intents.evidence", "Everything that proves an intent, for `chancery verify` and other verifiers.")
+            .may(&[Code::CheckpointPending]),
+    ]
+}
+
+async fn submit(cx: Cx<Needs<IntentsSubmit>, Json<SubmitIntent>>) -> Result<Answer<IntentAnswer>, ApiError> {
+    let Cx { app, head, proof, input: Json(asked) } = cx;
+    let idempotency = match head.idempotency_key()? {
+        Some(key) => Some(IdempotencyKey {
+            route: ROUTE,
+            key: key.to_owned(),
+            request_hash: chancery_crypto::sha256(&[
+                ijson::canonical(&asked).map_err(ApiError::internal)?.as_bytes(),
+            ]),
+        }),
+        None => None,
+    };
+    let draft = Draft {
+        action: asked.action,
+        resource_type: asked.resource.r#type,
+        resource_id: asked.resource.id,
+        arguments: asked.arguments,
+        context: asked.context,
+        connector: asked.connector,
+        on_behalf_of: asked.on_behalf_of,
+    };
+    let scope = proof.scope().clone();
+    match way::submit(&app, proof, Request { draft, token: asked.token, idempotency }).await? {
+        Opening::Opened(opened) => opened_answer(*opened),
+        Opening::Replayed(replayed) => {
+            let mut scoped = app.store.read(&scope).await?;
+            let entry = query::decision_entry(&mut scoped, replayed.intent).await?;
+            replayed_answer(&app, entry.ok_or_else(ApiError::not_found)?, replayed, scope.org()).await
+        }
+    }
+}
+
+fn opened_answer(opened: Opened) -> Result<Answer<IntentAnswer>, ApiError> {
+    let record = record_ref(opened.receipt());
+    let outcome = opened.outcome();
+    let expires = match outcome {
+        Outcome::Minted(minted) => Some(Timestamp::from_micros(0).plus_seconds(minted.expires_at())),
+        _ => None,
+    };
+    let (intent, decision) = (outcome.cleared().intent(), outcome.decision());
+    let answer = IntentAnswer {
+        id: intent.id,
+        correlation_id: intent.correlation,
+        status: status(decision.effect),
+        decision: to_raw_value(decision).map_err(ApiError::internal)?,
+        approval: approval(decision)?,
+        token: None,
+        token_expires_at: expires,
+        record,
+    };
+    let token = opened.release().map_err(ApiError::internal)?;
+    finish(IntentAnswer { token: token.map(reveal), ..answer })
+}
+
+/// An earlier request with the same idempotency key gets the same answer.
+async fn replayed_answer(
+    app: &crate::App,
+    entry: StoredEntry,
+    replayed: Replayed,
+    org: chancery_model::OrgId,
+) -> Result<Answer<IntentAnswer>, ApiError> {
+    let payload = entry.open(app.store.keyring(), org).await?.map_or(Value::Null, |opened| opened.payload);
+    let decision = payload.get("decision").cloned().unwrap_or(Value::Null);
+    let expires = payload.pointer("/token/exp").and_then(Value::as_i64);
+    let requirements = decision.get("requirements").cloned().unwrap_or_default();
+    let status = status_of(&entry.kind);
+    finish(IntentAnswer {
+        id: replayed.intent,
+        correlation_id: replayed.intent.into(),
+        status,
+        decision: to_raw_value(&decision).map_err(ApiError::internal)?,
+        approval: (status == IntentStatus::Escalated)
+            .then(|| json!({"status": "pending", "requirements": requirements})),
+        token_expires_at: expires.map(|end| Timestamp::from_micros(0).plus_seconds(end)),
+        record: record_ref(&replayed.receipt),
+        token: replayed.token.map(reveal),
+    })
+}
+
+/// The token leaves the server here and nowhere else.
+fn reveal(token: SecretString) -> String {
+    token.expose_secret().to_owned()
+}
+
+fn finish(answer: IntentAnswer) -> Result<Answer<IntentAnswer>, ApiError> {
+    match answer.status {
+        IntentStatus::Allowed => Ok(Answer::read(answer)),
+        IntentStatus::Escalated => Ok(Answer::read(answer).with_status(StatusCode::ACCEPTED)),
+        IntentStatus::Denied => {
+            let data = serde_json::to_value(&answer).map_err(ApiError::internal)?;
+            Err(ApiError::new(Code::IntentDenied, "the intent is denied; `data` says why").with(data))
+        }
+    }
+}
+
+fn approval(decision: &Decision) -> Result<Option<Value>, ApiError> {
+    if decision.effect != Effect::Escalate {
+        return Ok(None);
+    }
+    let requirements = serde_json::to_value(&decision.requirements).map_err(ApiError::internal)?;
+    Ok(Some(json!({"status": "pending", "requirements": requirements})))
+}
+
+const fn status(effect: Effect) -> IntentStatus {
+    match effect {
+        Effect::Allow => IntentStatus::Allowed,
+        Effect::Escalate => IntentStatus::Escalated,
+        Effect::Deny => IntentStatus::Denied,
+    }
+}
+
+fn status_of(word: &str) -> IntentStatus {
+    match word {
+        "allow" | "intent.allowed" => IntentStatus::Allowed,
+        "escalate" | "intent.escalated" => IntentStatus::Escalated,
+        _ => IntentStatus::Denied,
+    }
+}
+
+fn record_ref(receipt: &Receipt) -> RecordRef {
+    RecordRef { seq: receipt.seq(), entry_hash: hex(receipt.entry_hash()) }
+}
+
+async fn list(cx: Cx<Needs<IntentsRead>, Query<IntentQuery>>) -> Result<Many<IntentSummary>, ApiError> {
+    let asked = &cx.input.0;
+    let (limit, before) = crate::input::window::<IntentId>(asked.limit, asked.cursor.as_deref())?;
+    let effect = asked.status.map(|status| match status {
+        IntentStatus::Allowed => "allow",
+        IntentStatus::Escalated => "escalate",
+        IntentStatus::Denied => "deny",
+    });
+    let mut scoped = cx.read().await?;
+    let found = query::intents(&mut scoped, effect, before, limit).await?;
+    Ok(Many::page(found.into_iter().map(summary).collect(), limit, |intent| intent.id))
+}
+
+fn summary(intent: query::IntentSummary) -> IntentSummary {
+    IntentSummary {
+        id: intent.id,
+        status: status_of(&intent.effect),
+        principal_type: intent.principal_kind,
+        principal_id: intent.principal_id,
+        action: intent.action,
+        resource_type: intent.resource_type,
+        risk: intent.risk,
+        environment: intent.environment,
+        created_at: intent.created_at,
+    }
+}
+
+async fn show(cx: Cx<Needs<IntentsRead>>) -> Result<Answer<IntentDetail>, ApiError> {
+    let id: IntentId = cx.param("id")?;
+    let mut scoped = cx.read().await?;
+    let entry = query::decision_entry(&mut scoped, id).await?.ok_or_else(ApiError::not_found)?;
+    let payload = entry.open(cx.keyring(), cx.org()).await?.map_or(Value::Null, |opened| opened.payload);
+    let part = |name: &str| payload.get(name).cloned().unwrap_or_default();
+    Ok(Answer::read(IntentDetail {
+        id,
+        correlation_id: id.into(),
+        status: status_of(&entry.kind),
+        created_at: entry.time,
+        intent: part("intent"),
+        principal: part("principal"),
+        decision: part("decision"),
+        token: part("token"),
+        record: RecordRef { seq: entry.seq, entry_hash: hex(&entry.entry_hash) },
+    }))
+}
+
+/// How often, and how far apart, a bundle is tried while its newest entry waits for a checkpoint.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
+async fn prove(cx: Cx<Needs<IntentsRead>>) -> Result<Plain, ApiError> {
+    let id: IntentId = cx.param("id")?;
+    for _ in 0..TRIES {
+        match bundle(&cx, id).await {
+            Err(EvidenceError::Pending) => tokio::time::sleep(PAUSE).await,
+            Ok(bundle) => {
+                let bundle = bundle.ok_or_else(ApiError::not_found)?;
+                let text = serde_json::to_vec_pretty(&bundle).map_err(ApiError::internal)?;
+                return Ok(Plain::new("application/json", text));
+            }
+            Err(EvidenceError::Keyring(error)) => return Err(error.into()),
+            Err(EvidenceError::Store(error)) => return Err(error.into()),
+            Err(error @ EvidenceError::Broken(_)) => return Err(ApiError::internal(error)),
+        }
+    }
+    Err(ApiError::new(Code::CheckpointPending, "the newest entry is not under a checkpoint yet; try again")
+        .retry_after(1))
+}
+
+async fn bundle<G: Inner, I: Input>(
+    cx: &Cx<G, I>,
+    id: IntentId,
+) -> Result<Option<chancery_evidence::Bundle>, EvidenceError> {
+    let mut scoped = cx.app.store.read(cx.entered().scope()).await?;
+    evidence::assemble(&cx.app.store, &mut scoped, id, cx.app.clock.now()).await
+}

@@ -1,0 +1,123 @@
+//! The parts that requests find, from the configuration.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chancery_authenticate::{Authenticator, Entrance, KnownEpochs};
+use chancery_config::{Config, Server};
+use chancery_decide::{Catalogue, ParseCache, Policies, PolicySource};
+use chancery_evidence::VerifierKey;
+use chancery_http::{App, Bounds};
+use chancery_keys::LastUsed;
+use chancery_mint::{KeyPool, SigningKeys, Stock};
+use chancery_model::Clock;
+use chancery_policies::PolicyCache;
+use chancery_screen::{Limits, Rate};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::assemble::{Books, Surroundings};
+
+/// Makes the parts.
+///
+/// # Errors
+/// When the installation's policies do not read.
+pub fn make(
+    config: &Config,
+    address: SocketAddr,
+    books: &Books,
+    around: Surroundings,
+    checkpoint_key: &VerifierKey,
+    (last_used, metrics): (Arc<LastUsed>, PrometheusHandle),
+) -> anyhow::Result<Arc<App>> {
+    let store = books.store.clone();
+    let epochs = KnownEpochs::default();
+    let authenticator = Authenticator::new(
+        store.clone(),
+        Arc::clone(&around.clock),
+        books.prefix.clone(),
+        books.roles,
+        epochs.clone(),
+        last_used,
+    );
+    let policies = installation_policies(config.policies.installation_dir.as_deref())?;
+    Ok(Arc::new(App {
+        entrance: Entrance::new(store.clone(), epochs),
+        store,
+        authenticator,
+        limits: limits(config, Arc::clone(&around.clock)),
+        policies: PolicyCache::new(policies),
+        signing_keys: SigningKeys::default(),
+        key_pool: KeyPool::fill(Stock::default()),
+        checkpoint_key: checkpoint_key.clone(),
+        recorder: books.recorder.clone(),
+        clock: around.clock,
+        random: around.random,
+        metrics,
+        bounds: bounds(&config.server),
+        key_prefix: books.prefix.clone(),
+        public_url: public_url(&config.server, address),
+    }))
+}
+
+fn bounds(server: &Server) -> Bounds {
+    let request_time = Duration::from_millis(server.request_timeout_ms);
+    let body_time = Bounds::default().body_time.min(request_time);
+    Bounds { body_bytes: server.body_limit_bytes, body_time, request_time }
+}
+
+fn limits(config: &Config, clock: Arc<dyn Clock>) -> Limits {
+    let limits = &config.limits;
+    let key = Rate { per_minute: limits.key_per_minute, burst: limits.key_burst };
+    let org = Rate { per_minute: limits.organization_per_minute, burst: limits.organization_burst };
+    Limits::new(key, org, clock)
+}
+
+/// Where the server is reached, without a slash at the end.
+#[must_use]
+pub fn public_url(server: &Server, address: SocketAddr) -> String {
+    let scheme = if server.tls.files().is_some() { "https" } else { "http" };
+    let url = server.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+    url.trim_end_matches('/').to_owned()
+}
+
+/// The `.cedar` files of the folder, in the order of their names. Compiled once here: a text that
+/// does not compile would refuse everything, later and silently.
+fn installation_policies(folder: Option<&Path>) -> anyhow::Result<Vec<PolicySource>> {
+    let Some(folder) = folder else { return Ok(Vec::new()) };
+    let unreadable = || format!("the installation's policies in `{}` do not read", folder.display());
+    let mut sources = Vec::new();
+    for file in std::fs::read_dir(folder).with_context(unreadable)? {
+        let path = file.with_context(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "cedar") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).with_context(unreadable)?.into();
+            sources.push(PolicySource { id: name.clone(), version: 1, name, text });
+        }
+    }
+    sources.sort_by(|one, two| one.id.cmp(&two.id));
+    let nothing = Arc::new(Catalogue::build(Vec::new())?);
+    Policies::compile(nothing, &sources, &[], &ParseCache::default()).with_context(unreadable)?;
+    Ok(sources)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn installation_policies_are_read_in_order_and_refused_when_they_do_not_compile() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("b.cedar", "forbid (principal, action, resource) when { false };");
+        write("a.cedar", "");
+        write("notes.txt", "not a policy");
+        let found = installation_policies(Some(folder.path())).unwrap();
+        assert_eq!(found.iter().map(|source| source.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        write("c.cedar", "permit (");
+        assert!(installation_policies(Some(folder.path())).is_err());
+        assert!(installation_policies(None).unwrap().is_empty());
+    }
+}

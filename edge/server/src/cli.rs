@@ -1,0 +1,201 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use chancery_config::{Config, Sources};
+use chancery_model::Slug;
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::{ClientCommand, Way};
+use crate::founding::Founding;
+use crate::terminal::Terminal;
+use crate::{client, demo, logging, operate, serve};
+
+/// Authority for AI agents: asks before it acts, decides by policy, records what was decided.
+#[derive(Debug, Parser)]
+#[command(name = "chancery", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the server's own things are.
+#[derive(Args, Clone, Debug)]
+struct Place {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory, over what the configuration says.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve.
+    Serve {
+        #[command(flatten)]
+        place: Place,
+        /// The name of the organization that the first start makes.
+        #[arg(long, value_name = "NAME", default_value = "default")]
+        organization: String,
+    },
+    /// Show the whole story on a server of its own, in a minute, and leave nothing behind.
+    Demo,
+    /// Organizations of this installation.
+    Org {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        command: OrgCommand,
+    },
+    /// The key-encryption key.
+    Kek {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        command: KekCommand,
+    },
+    /// What others need to trust this installation's record.
+    Trust {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        command: TrustCommand,
+    },
+    /// The configuration.
+    Config {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Verify an evidence bundle, offline.
+    Verify {
+        /// The bundle.
+        file: PathBuf,
+        /// A verifier key, or a file of them (`chancery trust export`).
+        #[arg(long, value_name = "KEYS")]
+        trust: String,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The record.
+    Record {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        way: Way,
+        #[command(subcommand)]
+        command: RecordCommand,
+    },
+    #[command(flatten)]
+    Client(Box<ClientCommand>),
+}
+
+#[derive(Debug, Subcommand)]
+enum OrgCommand {
+    /// Make an organization with an admin, and show the admin's key once.
+    Create {
+        /// Its name.
+        name: String,
+        /// Its short name, as it stands in addresses; made of the name if absent.
+        #[arg(long)]
+        slug: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KekCommand {
+    /// Take a new version into use and wrap every organization's key under it; also while serving.
+    Rotate {
+        /// Go on with a rotation that was broken off.
+        #[arg(long)]
+        resume: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TrustCommand {
+    /// Print the verifier key of the installation's checkpoints.
+    Export,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the effective values and where each was set; secrets are hidden.
+    Show,
+}
+
+#[derive(Debug, Subcommand)]
+enum RecordCommand {
+    /// Verify every record in the database, whole.
+    Verify {
+        /// Only this organization's.
+        #[arg(long, value_name = "SLUG")]
+        org: Option<Slug>,
+    },
+    #[command(flatten)]
+    Client(client::RecordCommand),
+}
+
+impl Place {
+    fn load(self) -> anyhow::Result<Config> {
+        let mut sources = Sources::of_process(self.config);
+        if let Some(folder) = self.data_dir {
+            let folder = std::path::absolute(folder)?;
+            let folder = folder.to_str().ok_or_else(|| anyhow::anyhow!("the data directory's path is not UTF-8"))?;
+            sources.environment.insert("CHANCERY_DATA_DIR".to_owned(), folder.to_owned());
+        }
+        let config = Config::load(&sources)?;
+        logging::begin(&config.log);
+        Ok(config)
+    }
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// When it can't be done; the text is for people.
+    pub(crate) async fn act(self) -> anyhow::Result<()> {
+        let terminal = Terminal::stdout();
+        match self.command {
+            Command::Serve { place, organization } => serve::serve(place.load()?, &organization, terminal).await,
+            Command::Demo => demo::run(terminal).await,
+            Command::Org { place, command: OrgCommand::Create { name, slug } } => {
+                let founding = Founding::new(&name, slug.as_deref())?;
+                operate::create_org(&place.load()?, founding, terminal).await
+            }
+            Command::Kek { place, command: KekCommand::Rotate { resume } } => {
+                operate::rotate_kek(&place.load()?, resume, terminal).await
+            }
+            Command::Trust { place, command: TrustCommand::Export } => {
+                operate::export_trust(&place.load()?, terminal).await
+            }
+            Command::Config { place, command: ConfigCommand::Show } => {
+                Ok(terminal.line(place.load()?.printable().trim_end())?)
+            }
+            Command::Verify { file, trust, json } => operate::verify_bundle(&file, &trust, json, terminal),
+            Command::Record { place, way, command: RecordCommand::Verify { org } } => {
+                operate::verify_record(&place.load()?, org.as_ref(), way.json, terminal).await
+            }
+            Command::Record { way, command: RecordCommand::Client(command), .. } => {
+                client::record(&way, command, terminal).await
+            }
+            Command::Client(command) => client::run(*command, terminal).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

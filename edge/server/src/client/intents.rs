@@ -1,0 +1,213 @@
+//! `intents`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use chancery_api::Code;
+use chancery_model::IntentId;
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::request::{Page, Request, Show, accepted};
+use super::{Answer, Connection, Way};
+use crate::terminal::{Style, Terminal, printable};
+
+const AT: &str = "/api/v1/intents";
+
+/// How often, and with which pause, evidence is asked for that is not under a checkpoint yet.
+const EVIDENCE_TRIES: usize = 5;
+const EVIDENCE_PAUSE: Duration = Duration::from_secs(1);
+
+/// `intents`.
+#[derive(Debug, Subcommand)]
+pub enum IntentsCommand {
+    /// Ask to act.
+    Submit(Submission),
+    /// List intents.
+    List {
+        /// Which part.
+        #[command(flatten)]
+        page: Page,
+        /// Only these: `allowed`, `escalated` or `denied`.
+        #[arg(long)]
+        status: Option<String>,
+    },
+    /// Show one intent.
+    Show {
+        /// The intent's id.
+        id: IntentId,
+    },
+    /// Fetch the evidence of an intent.
+    Evidence {
+        /// The intent's id.
+        id: IntentId,
+        /// Write it to this file.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// An intent to submit.
+#[derive(Args, Clone, Debug)]
+pub struct Submission {
+    #[command(flatten)]
+    subject: Subject,
+    /// Facts beside the arguments, as JSON.
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    context: Option<Value>,
+    /// Who will redeem the token; the organization itself if absent.
+    #[arg(long, value_name = "AUDIENCE")]
+    connector: Option<String>,
+    /// Only decide: no token.
+    #[arg(long)]
+    no_token: bool,
+    /// The member on whose behalf the agent asks.
+    #[arg(long, value_name = "MEMBER")]
+    on_behalf_of: Option<String>,
+    /// Fetch the evidence, too, and write it to this file.
+    #[arg(long, value_name = "FILE")]
+    save_evidence: Option<PathBuf>,
+}
+
+/// What is to be done, to what.
+#[derive(Args, Clone, Debug)]
+pub struct Subject {
+    /// The action, such as `payments.refund`.
+    pub action: String,
+    /// What to do it to: `TYPE/ID`, such as `Payment/pay_1`.
+    #[arg(value_parser = resource)]
+    pub resource: Value,
+    /// An argument; again for each. What reads as JSON is JSON, anything else is text.
+    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = argument)]
+    pub args: Vec<(String, Value)>,
+    /// All arguments, as JSON.
+    #[arg(long, value_name = "JSON", value_parser = object, conflicts_with = "args")]
+    pub arguments: Option<Value>,
+}
+
+impl Subject {
+    /// The members of a request's body.
+    pub(super) fn members(self) -> Map<String, Value> {
+        let arguments = self.arguments.unwrap_or_else(|| Value::Object(self.args.into_iter().collect()));
+        let members = [("action", self.action.into()), ("resource", self.resource), ("arguments", arguments)];
+        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+fn resource(text: &str) -> Result<Value, &'static str> {
+    let (kind, id) = text.split_once('/').ok_or("expected `TYPE/ID`")?;
+    Ok(json!({ "type": kind, "id": id }))
+}
+
+fn argument(text: &str) -> Result<(String, Value), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("expected `NAME=VALUE`")?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
+fn object(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err("expected an object".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Does one of them.
+pub(super) async fn run(way: &Way, command: IntentsCommand, terminal: Terminal) -> anyhow::Result<()> {
+    let to = way.connect()?;
+    let request = match command {
+        IntentsCommand::Submit(submission) => return submit(&to, submission, way.json, terminal).await,
+        IntentsCommand::List { page, status } => {
+            let columns = &[
+                ("ID", "/id"),
+                ("TIME", "/created_at"),
+                ("STATUS", "/status"),
+                ("RISK", "/risk"),
+                ("ACTION", "/action"),
+                ("RESOURCE", "/resource_type"),
+            ];
+            Request::list(AT, &page, columns).with_query("status", status.as_deref())
+        }
+        IntentsCommand::Show { id } => Request::get(format!("{AT}/{id}")),
+        IntentsCommand::Evidence { id, output: None } => {
+            Request::get(format!("{AT}/{id}/evidence")).shown(Show::Body)
+        }
+        IntentsCommand::Evidence { id, output: Some(file) } => {
+            return save_evidence(&to, id, &file, terminal).await;
+        }
+    };
+    request.perform(&to, way.json, terminal).await
+}
+
+async fn submit(to: &Connection, wanted: Submission, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+    let mut body = wanted.subject.members();
+    body.extend(wanted.context.map(|context| ("context".to_owned(), context)));
+    body.extend(wanted.connector.map(|connector| ("connector".to_owned(), connector.into())));
+    body.insert("token".to_owned(), (!wanted.no_token).into());
+    body.extend(wanted.on_behalf_of.map(|member| ("on_behalf_of".to_owned(), member.into())));
+    let answer = to.ask(Method::POST, AT, Some(&Value::Object(body))).await?;
+    if as_json {
+        terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?;
+    } else {
+        tell(&answer, terminal)?;
+    }
+    if let (Some(file), Ok(id)) = (&wanted.save_evidence, answer.at("/data/id").parse()) {
+        save_evidence(to, id, file, terminal).await?;
+    }
+    accepted(&answer)
+}
+
+/// The decision, for people.
+fn tell(answer: &Answer, terminal: Terminal) -> anyhow::Result<()> {
+    let effect = answer.at("/data/decision/effect");
+    if effect.is_empty() {
+        return Ok(());
+    }
+    let style = if effect == "allow" { Style::Good } else { Style::Bad };
+    terminal.line(format_args!("{}  intent {}", terminal.paint(style, effect), answer.at("/data/id")))?;
+    if let Some(score) = answer.body.pointer("/data/decision/risk/score") {
+        terminal.line(format_args!("risk   {score}"))?;
+    }
+    for reason in answer.body.pointer("/data/decision/reasons").and_then(Value::as_array).into_iter().flatten() {
+        let text = reason.get("message").and_then(Value::as_str).map_or_else(|| reason.to_string(), str::to_owned);
+        terminal.line(format_args!("reason {}", printable(&text)))?;
+    }
+    if let token @ [_, ..] = answer.at("/data/token").as_bytes() {
+        terminal.line(format_args!("token  {}", printable(&String::from_utf8_lossy(token))))?;
+        terminal.line(format_args!("until  {}", printable(answer.at("/data/token_expires_at"))))?;
+    }
+    Ok(())
+}
+
+/// Writes the evidence of an intent to a file, once its entries are under a checkpoint.
+async fn save_evidence(to: &Connection, id: IntentId, file: &Path, terminal: Terminal) -> anyhow::Result<()> {
+    for _ in 0..EVIDENCE_TRIES {
+        let answer = to.ask(Method::GET, &format!("{AT}/{id}/evidence"), None).await?;
+        if answer.at("/error/code") == Code::CheckpointPending.as_str() {
+            tokio::time::sleep(EVIDENCE_PAUSE).await;
+            continue;
+        }
+        accepted(&answer)?;
+        std::fs::write(file, &answer.text).with_context(|| format!("`{}` can't be written", file.display()))?;
+        return Ok(terminal.line(format_args!("the evidence is in {}", file.display()))?);
+    }
+    bail!("the evidence is still not under a checkpoint; ask again with `chancery intents evidence {id}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type_becomes_json() {
+        assert_eq!(argument("amount=40"), Ok(("amount".to_owned(), json!(40))));
+        assert_eq!(argument("note=a=b"), Ok(("note".to_owned(), json!("a=b"))));
+        assert_eq!(argument("ids=[1,2]"), Ok(("ids".to_owned(), json!([1, 2]))));
+        assert!(argument("amount").is_err());
+        assert_eq!(resource("Payment/a/b"), Ok(json!({ "type": "Payment", "id": "a/b" })));
+        assert!(resource("Payment").is_err());
+        assert!(object("[]").is_err() && object("{").is_err() && object("{}").is_ok());
+    }
+}

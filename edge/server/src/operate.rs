@@ -1,0 +1,234 @@
+//! The operator's commands: on the data directory, beside a running server or without one.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use chancery_config::Config;
+use chancery_evidence::{Checkpoint, Trust, VerifierKey};
+use chancery_model::{OrgId, Slug};
+use chancery_people::organization;
+use chancery_record::checkpoint::checkpoint_signer;
+use chancery_record::verify::{Depth, Verification, verify_organization};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use crate::assemble::{Books, Surroundings};
+use crate::database::Database;
+use crate::founding::Founding;
+use crate::kek;
+use crate::terminal::{Style, Terminal};
+
+/// Opens the books for one command, and closes them after it, whatever came of it.
+async fn with_books<T>(config: &Config, act: impl AsyncFnOnce(&Books) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let around = Surroundings::system();
+    let database = Database::reach(config, &*around.random).await?;
+    let outcome = match Books::open(config, &database, &around).await {
+        Ok(books) => {
+            let outcome = act(&books).await;
+            books.close().await;
+            outcome
+        }
+        Err(error) => Err(error),
+    };
+    database.close().await?;
+    outcome
+}
+
+/// `org create`: founds an organization and shows its admin's key.
+///
+/// # Errors
+/// When it can't be founded.
+pub async fn create_org(config: &Config, founding: Founding, terminal: Terminal) -> anyhow::Result<()> {
+    let founded = with_books(config, async |books| books.found(founding).await).await?;
+    terminal.line(format_args!("The organization `{}` was made ({}).", founded.slug, founded.org))?;
+    terminal.line("The key of its admin, shown only now:")?;
+    terminal.gap()?;
+    terminal.line(format_args!("  {}", terminal.paint(Style::Bold, founded.admin_key.expose_secret())))?;
+    Ok(())
+}
+
+/// `trust export`: the public half of the installation's checkpoint key, which `--trust` takes.
+///
+/// # Errors
+/// When the database can't be had.
+pub async fn export_trust(config: &Config, terminal: Terminal) -> anyhow::Result<()> {
+    let vkey = with_books(config, async |books| Ok(checkpoint_signer(&books.store).await?.vkey().to_string())).await?;
+    Ok(terminal.line(vkey)?)
+}
+
+/// `kek rotate`: a new version of the KEK with every key under it; with `resume`, no new version.
+///
+/// # Errors
+/// When the key file or the database refuses; the command can be repeated.
+pub async fn rotate_kek(config: &Config, resume: bool, terminal: Terminal) -> anyhow::Result<()> {
+    with_books(config, async |books| {
+        let keyring = books.store.keyring();
+        if !resume {
+            let version = keyring.custody().add_version(&**keyring.random())?;
+            terminal.line(format_args!("version {version} of the KEK is in {}", config.kek_file.display()))?;
+        }
+        let progress = bar("organizations");
+        let rotated = kek::rewrap_all(&books.store, &books.recorder, &progress)
+            .await
+            .context("broken off; `chancery kek rotate --resume` goes on")?;
+        progress.finish_and_clear();
+        terminal.line(format_args!(
+            "{} keys wrapped anew, {} already were; back the key file up again",
+            rotated.rewrapped, rotated.skipped
+        ))?;
+        Ok(())
+    })
+    .await
+}
+
+/// `record verify`: every organization's record, or one's, whole.
+///
+/// # Errors
+/// When it can't be read, or is not intact.
+pub async fn verify_record(config: &Config, org: Option<&Slug>, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+    let intact = with_books(config, async |books| {
+        let vkey = checkpoint_signer(&books.store).await?.vkey().clone();
+        let outside = outside(&config.record.checkpoint_file, &vkey)?;
+        let orgs = match org {
+            Some(slug) => {
+                vec![organization::find(&books.store, slug).await?.with_context(|| format!("no organization `{slug}`"))?]
+            }
+            None => books.store.organizations().await?,
+        };
+        let mut intact = missing(&outside, &vkey, &orgs, org.is_none(), terminal)?;
+        for org in orgs {
+            let found = verify_one(books, &vkey, org, &outside).await?;
+            intact &= found.is_intact();
+            report(org, &found, as_json, terminal)?;
+        }
+        Ok(intact)
+    })
+    .await?;
+    if intact { Ok(()) } else { bail!("the record is not intact") }
+}
+
+/// The newest checkpoint of each organization outside Postgres. Only read: the file belongs to the
+/// server that writes it.
+///
+/// # Errors
+/// When the file does not read, or holds something that is not this installation's.
+pub fn outside(path: &Path, vkey: &VerifierKey) -> anyhow::Result<Vec<Checkpoint>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("`{}`", path.display())),
+    };
+    let mut newest: HashMap<String, Checkpoint> = HashMap::new();
+    let keys = [vkey.clone()];
+    // A last line without its end is being written at this moment.
+    for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let Some(line) = line.strip_suffix(b"\n") else { continue };
+        let wrong = || format!("`{}`, line {}, is not a checkpoint of this installation", path.display(), number + 1);
+        let note: String = serde_json::from_slice(line).with_context(wrong)?;
+        let signed = Checkpoint::open(&note, &keys).with_context(wrong)?;
+        match newest.get(&signed.origin) {
+            Some(known) if known.size > signed.size => {}
+            _ => drop(newest.insert(signed.origin.clone(), signed)),
+        }
+    }
+    Ok(newest.into_values().collect())
+}
+
+async fn verify_one(
+    books: &Books,
+    vkey: &VerifierKey,
+    org: OrgId,
+    outside: &[Checkpoint],
+) -> anyhow::Result<Verification> {
+    let progress = bar("entries");
+    let head: i64 = sqlx::query_scalar("SELECT seq FROM heads WHERE org_id = $1")
+        .bind(org.as_uuid())
+        .fetch_one(books.store.appender())
+        .await?;
+    progress.set_length(u64::try_from(head).unwrap_or(0));
+    let depth = Depth { payloads: true, outside };
+    let found = verify_organization(&books.store, vkey, org, depth, |done| progress.set_position(done)).await?;
+    progress.finish_and_clear();
+    Ok(found)
+}
+
+/// Whether no organization is missing that a checkpoint outside the database vouches for.
+fn missing(
+    outside: &[Checkpoint],
+    vkey: &VerifierKey,
+    orgs: &[OrgId],
+    all: bool,
+    terminal: Terminal,
+) -> anyhow::Result<bool> {
+    let known: Vec<String> = orgs.iter().map(|org| chancery_evidence::origin(vkey.name(), *org)).collect();
+    let mut complete = true;
+    for lost in outside.iter().filter(|signed| all && !known.contains(&signed.origin)) {
+        complete = false;
+        let text = format!("✗ {}: signed at {} entries, and gone", lost.origin, lost.size);
+        terminal.line(terminal.paint(Style::Bad, text))?;
+    }
+    Ok(complete)
+}
+
+fn report(org: OrgId, found: &Verification, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+    if as_json {
+        return Ok(terminal.line(json!({ "organization": org, "verification": found }))?);
+    }
+    let checked = format!("{org}: {} entries, checkpoint at {}", found.entries, found.checkpoint);
+    if found.is_intact() {
+        return Ok(terminal.line(format_args!("{} {checked}", terminal.paint(Style::Good, "✓")))?);
+    }
+    terminal.line(format_args!("{} {checked}", terminal.paint(Style::Bad, "✗")))?;
+    for fault in &found.faults {
+        terminal.line(format_args!("    {} at {}", fault.code, fault.seq))?;
+    }
+    Ok(())
+}
+
+/// A bar on standard error when that is a terminal, nothing otherwise.
+fn bar(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} ({per_sec}, {eta})");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// `verify`: a bundle, offline.
+///
+/// # Errors
+/// When a file does not read, or the bundle does not stand up.
+pub fn verify_bundle(file: &Path, trust: &str, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+    let bundle = std::fs::read(file).with_context(|| format!("`{}` can't be read", file.display()))?;
+    match chancery_evidence::verify(&bundle, &trusted(trust)?) {
+        Ok(report) if as_json => {
+            terminal.line(json!({ "verified": true, "organization": report.org, "intent": report.intent,
+                "effect": report.effect, "entries": report.entries, "shredded": report.shredded }))?;
+        }
+        Ok(report) => terminal.line(format_args!("{} {report}", terminal.paint(Style::Good, "✓ verified:")))?,
+        Err(findings) => {
+            if as_json {
+                terminal.line(json!({ "verified": false, "findings": findings }))?;
+            }
+            for finding in findings.iter().filter(|_| !as_json) {
+                terminal.line(format_args!("{} {finding}", terminal.paint(Style::Bad, "✗")))?;
+            }
+            bail!("the evidence does not stand up");
+        }
+    }
+    Ok(())
+}
+
+/// The keys in a file, or the one key that the text itself is.
+fn trusted(trust: &str) -> anyhow::Result<Trust> {
+    if let Ok(keys) = Trust::parse(trust) {
+        return Ok(keys);
+    }
+    let text = std::fs::read_to_string(trust)
+        .with_context(|| format!("`{trust}` is neither a verifier key nor a file of them"))?;
+    Trust::parse(&text).with_context(|| format!("`{trust}`"))
+}

@@ -1,0 +1,34 @@
+//! From a command line to an exit code.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::Cli;
+
+/// Does what the command line asks; a failure is one line on standard error.
+pub fn run(cli: Cli) -> ExitCode {
+    // Before anything can make a connection: libraries that find no provider panic.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let outcome = runtime.block_on(cli.act());
+    // Keys that are being made ahead are not waited for.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Whoever read our output has enough of it, as `head` does.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "chancery: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,106 @@
+//! `serve`: the server for real use.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use chancery_config::Config;
+use secrecy::ExposeSecret as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::public_url;
+use crate::assemble::{Running, Surroundings};
+use crate::founding::{Founded, Founding};
+use crate::terminal::{Style, Terminal};
+
+/// Where a client looks for the server unless told otherwise.
+pub const USUAL_SERVER: &str = "http://127.0.0.1:8420";
+
+/// Serves until SIGTERM or SIGINT; a second signal does not wait for anything.
+///
+/// # Errors
+/// When the server does not start, or can't go on.
+pub async fn serve(config: Config, organization: &str, terminal: Terminal) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let organization = Founding::new(organization, None)?;
+    let running = Running::start(&config, Surroundings::system()).await?;
+    let told = welcome(&config, &running, organization, terminal).await;
+    let outcome = match told {
+        Err(error) => Err(error),
+        Ok(()) => tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            () = running.lost.cancelled() => Err(anyhow::anyhow!("the database was lost")),
+        },
+    };
+    tracing::info!("stopping");
+    tokio::select! {
+        stopped = running.stop() => stopped?,
+        _ = terminate.recv() => bail!("stopped at the second signal, without waiting"),
+        _ = interrupt.recv() => bail!("stopped at the second signal, without waiting"),
+    }
+    tracing::info!("stopped");
+    outcome
+}
+
+/// Tells where the server is; at the first start also founds the organization and shows its key.
+async fn welcome(
+    config: &Config,
+    running: &Running,
+    organization: Founding,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
+    let url = public_url(&config.server, running.address);
+    tracing::info!(address = %running.address, "listening");
+    if running.kek_is_new {
+        let kek = config.kek_file.display();
+        terminal.line(terminal.paint(Style::Bold, format_args!("A key file was made: {kek}")))?;
+        terminal.line("Back it up now. Without it, nothing that this installation sealed can be read again.")?;
+        terminal.gap()?;
+    }
+    let first = running.books.store.organizations().await?.is_empty();
+    let founded = if first { Some(running.books.found(organization).await?) } else { None };
+    terminal.line(format_args!("chancery serves at {}", terminal.paint(Style::Bold, &url)))?;
+    terminal.line(format_args!("its record is signed by {}", running.vkey))?;
+    match founded {
+        Some(founded) => introduce(&founded, &url, running, terminal),
+        None => Ok(()),
+    }
+}
+
+fn introduce(founded: &Founded, url: &str, running: &Running, terminal: Terminal) -> anyhow::Result<()> {
+    let program = program();
+    let server = if url == USUAL_SERVER { String::new() } else { format!(" --server {url}") };
+    let key = founded.admin_key.expose_secret();
+    terminal.gap()?;
+    terminal.line(format_args!("The organization `{}` was made. The key of its admin, shown only now:", founded.slug))?;
+    terminal.gap()?;
+    terminal.line(format_args!("  {}", terminal.paint(Style::Bold, key)))?;
+    let steps = [
+        ("make an agent, with a key of its own", format!("{program} agents create \"My first agent\" --save-key agent.key --key {key}{server}")),
+        ("apply a policy pack", format!("{program} packs apply payments --key {key}{server}")),
+        (
+            "submit an intent as the agent",
+            format!(
+                "{program} intents submit payments.refund Payment/pay_1 --arg amount=40 --arg currency=EUR \
+                 --arg reason=duplicate --save-evidence evidence.json --key-file agent.key{server}"
+            ),
+        ),
+        ("verify the evidence, offline", format!("{program} verify evidence.json --trust '{}'", running.vkey)),
+    ];
+    terminal.gap()?;
+    terminal.line("Four commands to begin with, for another terminal:")?;
+    for (number, (what, command)) in steps.iter().enumerate() {
+        terminal.gap()?;
+        terminal.line(format_args!("  {}. {what}", number + 1))?;
+        terminal.line(format_args!("  {}", terminal.paint(Style::Command, command)))?;
+    }
+    terminal.gap()?;
+    Ok(())
+}
+
+/// How this program was called, so that what is printed can be copied.
+fn program() -> String {
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_-.".contains(&b));
+    called.to_str().filter(|text| !text.is_empty() && plain(text)).unwrap_or("chancery").to_owned()
+}
