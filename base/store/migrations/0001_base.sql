@@ -52,6 +52,7 @@ CREATE TABLE heads (
 ) WITH (fillfactor = 50);
 CALL protect('heads');
 CALL expose_to_appender('heads', 'SELECT, UPDATE');
+CALL expose_to_definer('heads', 'SELECT (org_id, epoch, halted)');
 GRANT SELECT, INSERT, UPDATE ON heads TO chancery_app;
 
 -- Enters an organization: sets who asks for this transaction and refuses when what the caller knows
@@ -67,6 +68,10 @@ BEGIN
     IF now_at IS NULL THEN RAISE EXCEPTION USING ERRCODE = 'CH002', MESSAGE = 'no such organization'; END IF;
     IF seen <> -1 AND now_at <> seen THEN RAISE EXCEPTION USING ERRCODE = 'CH001', MESSAGE = now_at::text; END IF;
 END $$;
+
+-- Nothing is PUBLIC here (provisioning takes it away), so the requests' login is given what it needs.
+GRANT EXECUTE ON FUNCTION current_org(), current_member(), current_member_role(), enter(uuid, text, text, bigint)
+    TO chancery_app;
 
 -- Keys that seal data, each wrapped by the one above it: an organization's by the KEK, a subject's
 -- by the organization's. A destroyed key keeps its row and loses its bytes.

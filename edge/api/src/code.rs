@@ -104,6 +104,10 @@ codes!(
     409 SigningKeyNotPrevious = "signing_key_not_previous",
     /// Tokens that the signing key signed may still be good.
     409 SigningKeyInUse = "signing_key_in_use",
+    /// A policy in force would not hold any more.
+    409 PolicyBreaks = "policy_breaks",
+    /// The organization has as many actions or policies in force as it can have.
+    409 LimitReached = "limit_reached",
     /// The organization is halted already, or not halted.
     409 HaltUnchanged = "halt_unchanged",
     /// The organization would be left without an administrator.
@@ -141,7 +145,11 @@ impl fmt::Display for Code {
 impl FromStr for Code {
     type Err = UnknownVariant;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().copied().find(|code| code.as_str() == text).ok_or(UnknownVariant { kind: "error code" })
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str() == text)
+            .ok_or(UnknownVariant { kind: "error code" })
     }
 }
 
@@ -179,7 +187,10 @@ mod tests {
             for part in ["**When.**", "**What to do.**"] {
                 assert!(page.contains(part), "{code}: {part}");
             }
-            assert!(index.contains(&format!("| {} | [`{code}`]", code.status())), "{code} is not in the index");
+            assert!(
+                index.contains(&format!("| {} | [`{code}`]", code.status())),
+                "{code} is not in the index"
+            );
         }
         Ok(())
     }
@@ -192,6 +203,9 @@ mod tests {
             assert_eq!(code.as_str().parse(), Ok(*code));
             assert!((400..=599).contains(&code.status()), "{code}");
         }
-        assert!(Code::ALL.is_sorted_by_key(|code| code.status()), "codes stand in the order of their statuses");
+        assert!(
+            Code::ALL.is_sorted_by_key(|code| code.status()),
+            "codes stand in the order of their statuses"
+        );
     }
 }

@@ -22,7 +22,7 @@ mod signing_keys;
 mod tokens;
 pub mod words;
 
-pub use actions::{Action, ActionEffect, PutAction};
+pub use actions::{Action, ActionEffect, PutAction, RetiredAction};
 pub use agents::{Agent, ChangeAgent, CreateAgent};
 pub use api_keys::{ApiKey, CreateApiKey, IssuedApiKey, RevokeApiKey, RotateApiKey};
 pub use code::Code;
@@ -30,13 +30,16 @@ pub use delegations::{CreateDelegation, Delegation};
 pub use emergency::{EmergencyOrder, EmergencyState};
 pub use envelope::{Data, ErrorBody, Failure, List, ListQuery, Page};
 pub use installation::{Health, Readiness};
-pub use intents::{IntentAnswer, IntentDetail, IntentQuery, IntentStatus, IntentSummary, RecordRef, ResourceRef, SubmitIntent};
+pub use intents::{
+    IntentAnswer, IntentDetail, IntentQuery, IntentStatus, IntentSummary, RecordRef, ResourceRef,
+    SubmitIntent,
+};
 pub use me::{Me, MyKey};
 pub use members::{ChangeMember, CreateMember, Member};
 pub use organization::{ChangeOrganization, ChangeSettings, Organization, Settings};
 pub use policies::{
     ActivatePolicy, AddPolicyVersion, AppliedPack, CheckPolicy, CreatePolicy, Pack, Policy, PolicyCheck,
-    PolicyDetail, PolicyProblem, PolicyVersion,
+    PolicyDetail, PolicyProblem, PolicyText, PolicyVersion,
 };
 pub use reason::{Reason, ReasonError};
 pub use record::{RecordEntry, RecordFault, RecordQuery, RecordVerification};

@@ -1,6 +1,8 @@
 //! `/api/v1/policies`
 
-use chancery_model::{ActionName, DisplayName, PolicyId, Timestamp};
+use std::collections::BTreeMap;
+
+use chancery_model::{ActionName, DisplayName, PolicyId, PrincipalId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,12 +17,14 @@ pub struct Policy {
     pub name: DisplayName,
     /// The version in force; absent when none is.
     pub active_version: Option<u32>,
+    /// The newest version.
+    pub latest_version: u32,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 
-/// A policy with its versions, newest first.
+/// A policy with its newest 100 versions, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PolicyDetail {
     /// The policy.
@@ -35,11 +39,23 @@ pub struct PolicyDetail {
 pub struct PolicyVersion {
     /// Its number, from 1.
     pub version: u32,
-    /// The Cedar text.
-    pub text: String,
+    /// The SHA-256 of its text, in hex.
+    pub content_hash: String,
+    /// The member or agent who wrote it.
+    #[schema(value_type = String, format = Uuid)]
+    pub created_by: PrincipalId,
     /// When it was written.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+}
+
+/// The text of one version.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PolicyText {
+    /// The version's number.
+    pub version: u32,
+    /// The Cedar text.
+    pub text: String,
 }
 
 /// A policy to make. It is in force only once a version is activated.
@@ -117,15 +133,19 @@ pub struct Pack {
     pub policies: String,
 }
 
-/// What applying a pack made.
+/// What applying a pack did. Each part was `added`, was `present`, or is `kept` because the
+/// organization has its own under that name.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AppliedPack {
     /// The pack.
     pub name: String,
-    /// The actions now in the catalogue.
-    #[schema(value_type = Vec<String>)]
-    pub actions: Vec<ActionName>,
-    /// The policy now in force.
+    /// Each of its actions.
+    pub actions: BTreeMap<String, String>,
+    /// Its policy.
+    pub policy: String,
+    /// The policy's id.
     #[schema(value_type = String, format = Uuid)]
     pub policy_id: PolicyId,
+    /// Its version in force.
+    pub version: u32,
 }

@@ -2,8 +2,8 @@
 
 use chancery_model::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Reason, RecordRef, ResourceRef};

@@ -18,7 +18,6 @@ use crate::{ApiError, App, Head};
 ///
 /// A handler has no effect but through [`Cx::commit`]: it may be run again from the start when the
 /// organization changed under it.
-#[derive(Debug)]
 pub struct Cx<G: Guard, I: Input = Nothing> {
     /// The server.
     pub app: Arc<App>,
@@ -28,6 +27,13 @@ pub struct Cx<G: Guard, I: Input = Nothing> {
     pub proof: G::Proof,
     /// What was sent.
     pub input: I,
+}
+
+/// What was sent may hold a secret: only the head is shown.
+impl<G: Guard, I: Input> std::fmt::Debug for Cx<G, I> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cx").field("head", &self.head).finish_non_exhaustive()
+    }
 }
 
 /// A proof that says who is inside which organization.
@@ -82,9 +88,10 @@ impl<G: Inner, I: Input> Cx<G, I> {
     pub fn member(&self) -> Result<MemberId, ApiError> {
         match self.entered().caller().principal() {
             Principal::Member(id) => Ok(id),
-            Principal::Agent(_) => {
-                Err(ApiError::new(Code::MemberRequired, "only a member may do this, and the key is an agent's"))
-            }
+            Principal::Agent(_) => Err(ApiError::new(
+                Code::MemberRequired,
+                "only a member may do this, and the key is an agent's",
+            )),
         }
     }
 

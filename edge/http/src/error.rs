@@ -109,7 +109,11 @@ impl ApiError {
         let refusal = *self.0;
         let challenge = challenge(&refusal);
         let failure = Failure {
-            error: ErrorBody { code: refusal.code, message: refusal.message.into_owned(), field: refusal.field },
+            error: ErrorBody {
+                code: refusal.code,
+                message: refusal.message.into_owned(),
+                field: refusal.field,
+            },
             data: refusal.data,
         };
         let body = serde_json::to_vec(&failure).unwrap_or_default();

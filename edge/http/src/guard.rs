@@ -102,7 +102,9 @@ fn credential(headers: &HeaderMap) -> Result<&str, ApiError> {
     let bearer = once(headers, &AUTHORIZATION)?.map(bearer_token).transpose()?;
     let plain = once(headers, &X_API_KEY)?;
     match (bearer, plain) {
-        (Some(bearer), Some(plain)) if bearer != plain => Err(ambiguous("the headers carry different api keys")),
+        (Some(bearer), Some(plain)) if bearer != plain => {
+            Err(ambiguous("the headers carry different api keys"))
+        }
         (Some(key), _) | (None, Some(key)) => Ok(key),
         (None, None) => Err(AuthenticateError::Missing.into()),
     }
@@ -132,9 +134,10 @@ fn ambiguous(message: &'static str) -> ApiError {
 impl From<AuthenticateError> for ApiError {
     fn from(error: AuthenticateError) -> Self {
         match error {
-            AuthenticateError::Missing => {
-                Self::new(Code::Unauthenticated, "send an api key as `Authorization: Bearer …` or `X-Api-Key`")
-            }
+            AuthenticateError::Missing => Self::new(
+                Code::Unauthenticated,
+                "send an api key as `Authorization: Bearer …` or `X-Api-Key`",
+            ),
             // Why it is not valid is for us: a stranger does not learn whether a key exists.
             AuthenticateError::Invalid(why) => {
                 Self::new(Code::ApiKeyInvalid, "the api key is not valid").because(why)

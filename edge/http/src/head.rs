@@ -4,13 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use axum::extract::{RawPathParams, Request};
 use axum::RequestExt;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request};
 use chancery_api::Code;
 use chancery_crypto::Random;
 use chancery_model::{Clock, KeyId, OrgId};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::ApiError;
 
@@ -69,14 +70,19 @@ pub(crate) struct Seen {
 }
 
 /// A request without its body.
-#[derive(Debug)]
 pub struct Head {
     pub(crate) id: RequestId,
-    pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) params: Vec<(Box<str>, Box<str>)>,
     pub(crate) seen: OnceLock<Seen>,
+}
+
+/// Headers hold an API key, and a query anything: only the id is shown.
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head").field("id", &self.id.as_str()).finish_non_exhaustive()
+    }
 }
 
 impl Head {
@@ -86,11 +92,12 @@ impl Head {
         let (parts, body) = request.into_parts();
         let params = match &params {
             Ok(params) => params.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            // No route was matched, so there is nothing to name.
+            Err(RawPathParamsRejection::MissingPathParams(_)) => Vec::new(),
             // A path that is not UTF-8 names nothing.
             Err(_) => return Err(ApiError::not_found()),
         };
-        let head =
-            Self { id, method: parts.method, uri: parts.uri, headers: parts.headers, params, seen: OnceLock::new() };
+        let head = Self { id, uri: parts.uri, headers: parts.headers, params, seen: OnceLock::new() };
         Ok((head, body))
     }
 
@@ -134,18 +141,25 @@ impl Head {
         let key = self.header(&IDEMPOTENCY_KEY)?;
         let fits = |key: &str| (1..=128).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
         if key.is_some_and(|key| !fits(key)) {
-            return Err(ApiError::new(Code::HeaderInvalid, "an idempotency key is 1 to 128 visible ASCII characters")
-                .at(IDEMPOTENCY_KEY.as_str()));
+            return Err(ApiError::new(
+                Code::HeaderInvalid,
+                "an idempotency key is 1 to 128 visible ASCII characters",
+            )
+            .at(IDEMPOTENCY_KEY.as_str()));
         }
         Ok(key)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use chancery_crypto::SeededRandom;
     use chancery_model::{ManualClock, Timestamp};
+
+    pub(crate) fn id() -> RequestId {
+        RequestId(HeaderValue::from_static("test"))
+    }
 
     fn id_for(sent: Option<&str>) -> String {
         let mut headers = HeaderMap::new();
@@ -166,5 +180,12 @@ mod tests {
         for bad in ["", "a b", "a\"b", "a/b", "x\ty", &"x".repeat(65)] {
             assert_eq!(id_for(Some(bad)), made, "{bad:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_key_in_a_header_is_never_printed() {
+        let request = Request::builder().uri("/x?token=chn_live_q").header("x-api-key", "chn_live_k");
+        let (head, _) = Head::split(id(), request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(format!("{head:?}"), "Head { id: \"test\", .. }");
     }
 }

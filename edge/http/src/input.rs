@@ -88,7 +88,10 @@ impl<T: DeserializeOwned + ToSchema + Send + Sync> Input for Json<T> {
     fn describe(operation: OperationBuilder, schemas: &mut Schemas) -> OperationBuilder {
         let content = ContentBuilder::new().schema(Some(schemas.reference::<T>())).build();
         operation.request_body(Some(
-            RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build(),
+            RequestBodyBuilder::new()
+                .content("application/json", content)
+                .required(Some(Required::True))
+                .build(),
         ))
     }
 }
@@ -140,9 +143,12 @@ pub(crate) fn window<T: std::str::FromStr>(
 /// `application/json`, alone or with `charset=utf-8`, standing once.
 fn is_json(head: &Head) -> bool {
     let Ok(Some(text)) = head.header(&CONTENT_TYPE) else { return false };
-    let (kind, parameters) = text.split_once(';').map_or((text, None), |(kind, rest)| (kind, Some(rest.trim())));
+    let (kind, parameters) =
+        text.split_once(';').map_or((text, None), |(kind, rest)| (kind, Some(rest.trim())));
     kind.trim().eq_ignore_ascii_case("application/json")
-        && parameters.is_none_or(|p| p.eq_ignore_ascii_case("charset=utf-8") || p.eq_ignore_ascii_case("charset=\"utf-8\""))
+        && parameters.is_none_or(|p| {
+            p.eq_ignore_ascii_case("charset=utf-8") || p.eq_ignore_ascii_case("charset=\"utf-8\"")
+        })
 }
 
 /// A parser's message may quote what was sent: it goes back to who sent it, but not at any length.
@@ -153,4 +159,65 @@ fn shorten(mut text: String) -> String {
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chancery_api::CreateAgent;
+
+    async fn read<I: Input>(uri: &str, content_type: Option<&str>, body: &'static str) -> Result<I, Code> {
+        let mut request = http::Request::builder().uri(uri);
+        if let Some(content_type) = content_type {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let (head, _) = Head::split(crate::head::tests::id(), request).await.unwrap();
+        I::read(&head, &Bytes::from_static(body.as_bytes())).map_err(|error| error.code())
+    }
+
+    async fn agent(content_type: Option<&str>, body: &'static str) -> Result<Json<CreateAgent>, Code> {
+        read("/", content_type, body).await
+    }
+
+    #[tokio::test]
+    async fn a_body_is_strict_json_and_says_so() {
+        let good = r#"{"name":"a","description":"b"}"#;
+        for said in
+            ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=\"UTF-8\""]
+        {
+            assert!(agent(Some(said), good).await.is_ok(), "{said}");
+        }
+        for said in
+            [None, Some("text/plain"), Some("application/json; charset=latin1"), Some("application/jsonp")]
+        {
+            assert_eq!(agent(said, good).await.err(), Some(Code::ContentTypeUnsupported), "{said:?}");
+        }
+        for (body, code) in [
+            ("", Code::BodyInvalid),
+            (r#"{"name":"a","name":"b"}"#, Code::BodyInvalid),
+            (r#"{"name":"a\u0000"}"#, Code::BodyInvalid),
+            (r#"{"name":"a","nmae":"b"}"#, Code::ValidationError),
+            (r#"{"name":""}"#, Code::ValidationError),
+            (r#"{}"#, Code::ValidationError),
+            (r#"[]"#, Code::ValidationError),
+        ] {
+            assert_eq!(agent(Some("application/json"), body).await.err(), Some(code), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_query_takes_what_it_names_and_nothing_else() {
+        let list = |uri| async move { read::<Query<ListQuery>>(uri, None, "").await };
+        let (limit, after) = list("/x?limit=7").await.unwrap().window::<u64>().unwrap();
+        assert_eq!((limit, after), (7, None));
+        for bad in ["/x?limit=a", "/x?limt=1", "/x?limit=1&limit=2", "/x?limit=-1"] {
+            assert_eq!(list(bad).await.err(), Some(Code::QueryInvalid), "{bad}");
+        }
+        for bad in ["/x?limit=0", "/x?limit=1001"] {
+            assert!(list(bad).await.unwrap().window::<u64>().is_err(), "{bad}");
+        }
+        assert_eq!(read::<Nothing>("/x?a=1", None, "").await.err(), Some(Code::QueryInvalid));
+        assert!(read::<Nothing>("/x?", None, "").await.is_ok());
+    }
 }

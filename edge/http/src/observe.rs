@@ -66,7 +66,8 @@ impl Told<'_> {
     /// Writes the line.
     pub(crate) fn log(&self) {
         let seen = self.head.and_then(|head| head.seen.get());
-        let (code, cause) = self.failure.as_ref().map_or((None, None), |(code, cause)| (Some(code), cause.as_deref()));
+        let (code, cause) =
+            self.failure.as_ref().map_or((None, None), |(code, cause)| (Some(code), cause.as_deref()));
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(

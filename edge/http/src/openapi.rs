@@ -7,9 +7,13 @@ use http::Method;
 use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder};
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
+};
 use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder, Schema,
 };
@@ -74,12 +78,9 @@ pub fn document(routes: &[Route]) -> OpenApi {
         .security_scheme("header", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Api-Key"))))
         .build();
     OpenApiBuilder::new()
-        .info(
-            InfoBuilder::new()
-                .title("Chancery")
-                .version(env!("CARGO_PKG_VERSION"))
-                .description(Some("An authority server for AI agents, integrations and the people responsible for them.")),
-        )
+        .info(InfoBuilder::new().title("Chancery").version(env!("CARGO_PKG_VERSION")).description(Some(
+            "An authority server for AI agents, integrations and the people responsible for them.",
+        )))
         .paths(paths)
         .components(Some(components))
         .build()
@@ -87,10 +88,8 @@ pub fn document(routes: &[Route]) -> OpenApi {
 
 fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
     let tag = route.operation.split_once('.').map_or(route.operation, |(resource, _)| resource);
-    let mut operation = OperationBuilder::new()
-        .operation_id(Some(route.operation))
-        .summary(Some(route.summary))
-        .tag(tag);
+    let mut operation =
+        OperationBuilder::new().operation_id(Some(route.operation)).summary(Some(route.summary)).tag(tag);
     operation = (route.describe)(operation, schemas);
     for name in parameters(route.path) {
         operation = operation.parameter(
@@ -166,5 +165,80 @@ fn http_method(method: &Method) -> HttpMethod {
         Method::PATCH => HttpMethod::Patch,
         Method::DELETE => HttpMethod::Delete,
         _ => HttpMethod::Get,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn rendered() -> Value {
+        serde_json::from_str(&document(&crate::routes()).to_json().unwrap()).unwrap()
+    }
+
+    fn walk(value: &Value, visit: &mut impl FnMut(&str, &Value)) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(name, value)| {
+                visit(name, value);
+                walk(value, visit);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| walk(item, visit)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_route_is_in_it_with_its_scope_and_parameters() {
+        let document = rendered();
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut operations = 0;
+        for route in crate::routes() {
+            let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
+            assert_eq!(operation["operationId"], route.operation, "{route:?}");
+            let scope = operation["x-required-scope"].as_str();
+            match route.access {
+                Access::Needs(permission) => assert_eq!(scope, Some(permission.as_str())),
+                Access::AnyCaller | Access::Public => assert_eq!(scope, None),
+            }
+            assert_eq!(operation["security"] == json!([]), route.access == Access::Public, "{route:?}");
+            let declared = operation["parameters"].as_array().into_iter().flatten();
+            let declared: Vec<_> = declared.filter(|it| it["in"] == "path").map(|it| &it["name"]).collect();
+            assert_eq!(declared, parameters(route.path).collect::<Vec<_>>(), "{route:?}");
+            assert!(
+                operation["responses"].as_object().unwrap().keys().any(|it| it.starts_with('2')),
+                "{route:?}"
+            );
+            let takes = matches!(route.method, Method::PUT | Method::PATCH);
+            assert!(!takes || operation["requestBody"].is_object(), "{route:?}");
+            operations += 1;
+        }
+        let listed: usize =
+            document["paths"].as_object().unwrap().values().map(|it| it.as_object().unwrap().len()).sum();
+        assert_eq!(listed, operations);
+    }
+
+    #[test]
+    fn what_it_refers_to_is_there() {
+        let document = rendered();
+        let mut seen = 0;
+        walk(&document, &mut |name, value| {
+            if let ("$ref", Some(target)) = (name, value.as_str()) {
+                let pointer = target.strip_prefix('#').unwrap();
+                assert!(document.pointer(pointer).is_some(), "{target}");
+                seen += 1;
+            }
+        });
+        assert!(seen > 50, "{seen}");
+    }
+
+    #[test]
+    fn it_lists_every_code_and_the_codes_of_each_route() {
+        let document = rendered();
+        let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(document["components"]["schemas"]["ErrorCode"]["enum"], json!(codes));
+        let described = &document["paths"]["/api/v1/agents"]["post"]["responses"];
+        assert_eq!(described["409"]["description"], "owner_not_active");
+        assert_eq!(described["401"]["description"], "unauthenticated, api_key_invalid");
     }
 }

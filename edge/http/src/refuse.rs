@@ -1,17 +1,20 @@
 //! Which failure of which stage is which code: the one place where errors become answers.
 
 use chancery_api::Code;
+use chancery_decide::{CatalogueError, CompileError};
+use chancery_keys::NoteError;
 use chancery_keys::agent::AgentError;
 use chancery_keys::api_key::ApiKeyError;
-use chancery_keys::NoteError;
 use chancery_mint::PoolClosed;
 use chancery_mint::signing_keys::SigningKeyError;
+use chancery_people::EmailError;
 use chancery_people::delegation::DelegationError;
 use chancery_people::member::MemberError;
 use chancery_people::settings::SettingsError;
-use chancery_people::EmailError;
+use chancery_policies::PolicyError;
 use chancery_record::RecordError;
 use chancery_store::{KeyringError, StoreError};
+use serde_json::json;
 
 use crate::ApiError;
 
@@ -168,6 +171,29 @@ impl From<SigningKeyError> for ApiError {
     }
 }
 
+impl From<PolicyError> for ApiError {
+    fn from(error: PolicyError) -> Self {
+        let text = error.to_string();
+        match error {
+            PolicyError::Catalogue(CatalogueError { path, .. }) => {
+                Self::new(Code::ValidationError, text).at(path)
+            }
+            PolicyError::Problems(problems) => {
+                Self::new(Code::PolicyInvalid, text).at("text").with(json!({ "problems": problems }))
+            }
+            PolicyError::Breaks { policy, problems } => {
+                Self::new(Code::PolicyBreaks, text).with(json!({ "policy": policy, "problems": problems }))
+            }
+            PolicyError::Compile(CompileError::TooMany) => Self::new(Code::LimitReached, text),
+            PolicyError::Compile(_) => Self::internal("a policy in force can't be read"),
+            PolicyError::Missing(_) => Self::not_found(),
+            PolicyError::NameTaken => Self::new(Code::AlreadyExists, text).at("name"),
+            PolicyError::Unchanged => Self::new(Code::Unchanged, text),
+            PolicyError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<PoolClosed> for ApiError {
     fn from(error: PoolClosed) -> Self {
         Self::internal(error)
@@ -183,5 +209,49 @@ impl From<EmailError> for ApiError {
 impl From<NoteError> for ApiError {
     fn from(error: NoteError) -> Self {
         Self::new(Code::ValidationError, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chancery_model::Role;
+
+    #[test]
+    fn every_code_that_an_owner_names_is_one_of_ours() {
+        let errors: Vec<ApiError> = vec![
+            MemberError::AgentRole.into(),
+            MemberError::LastAdmin.into(),
+            MemberError::Unchanged.into(),
+            MemberError::Removed.into(),
+            SettingsError::OutOfRange { field: "deny_at", rule: "" }.into(),
+            SettingsError::Unchanged.into(),
+            DelegationError::Actions.into(),
+            DelegationError::Expired.into(),
+            DelegationError::DelegatorNotActive.into(),
+            DelegationError::Revoked.into(),
+            AgentError::OwnerNotActive.into(),
+            AgentError::Retired.into(),
+            AgentError::Unchanged.into(),
+            ApiKeyError::Invalid { field: "scopes", rule: "" }.into(),
+            ApiKeyError::ScopeExceedsCreator { scopes: vec![] }.into(),
+            ApiKeyError::ScopeExceedsHolder { role: Role::Agent, scopes: vec![] }.into(),
+            ApiKeyError::EnvironmentExceedsCreator.into(),
+            ApiKeyError::HolderNotActive.into(),
+            ApiKeyError::NotActive.into(),
+            ApiKeyError::Revoked.into(),
+        ];
+        for error in errors {
+            assert_ne!(error.code(), Code::Internal, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_does_not_answer_is_503_and_a_defect_500() {
+        let of = |error: sqlx::Error| ApiError::from(StoreError::Database(error)).code();
+        assert_eq!(of(sqlx::Error::PoolTimedOut), Code::StoreUnavailable);
+        assert_eq!(of(sqlx::Error::RowNotFound), Code::Internal);
+        assert_eq!(ApiError::from(StoreError::corrupt("agents", "x")).code(), Code::Internal);
+        assert_eq!(ApiError::from(StoreError::Stale { epoch: 7 }).stale_epoch(), Some(7));
     }
 }

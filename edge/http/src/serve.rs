@@ -11,7 +11,8 @@ use axum::extract::Request;
 use axum::routing::{MethodFilter, on};
 use chancery_api::Code;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response};
 
@@ -52,8 +53,9 @@ pub fn router(app: &Arc<App>, routes: Vec<Route>) -> Router {
         router = router.route(path, on(filter, mounted.handler(app)));
     }
     let lost = Mounted::refusing(|| ApiError::new(Code::NotFound, "there is no such route"));
-    let mistaken =
-        Mounted::refusing(|| ApiError::new(Code::MethodNotAllowed, "this route takes only the methods in `Allow`"));
+    let mistaken = Mounted::refusing(|| {
+        ApiError::new(Code::MethodNotAllowed, "this route takes only the methods in `Allow`")
+    });
     router.method_not_allowed_fallback(mistaken.handler(app)).fallback(lost.handler(app))
 }
 
@@ -76,8 +78,11 @@ impl Mounted {
     fn handler(
         self: Arc<Self>,
         app: &Arc<App>,
-    ) -> impl Fn(Request) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send>> + Clone + Send + Sync + 'static
-    {
+    ) -> impl Fn(Request) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send>>
+    + Clone
+    + Send
+    + Sync
+    + 'static {
         let app = Arc::clone(app);
         move |request| Box::pin(serve(Arc::clone(&app), Arc::clone(&self), request))
     }
@@ -105,7 +110,8 @@ async fn serve(app: Arc<App>, mounted: Arc<Mounted>, request: Request) -> Respon
 }
 
 async fn split(app: &App, id: &RequestId, request: Request) -> Result<(Head, Body), ApiError> {
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > app.bounds.body_bytes as u64) {
         return Err(too_large(app.bounds.body_bytes));
     }

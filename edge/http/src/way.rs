@@ -84,7 +84,8 @@ async fn minted(app: &App, permit: Permit) -> Result<Minted, ApiError> {
     let caller = permit.cleared().caller();
     let (settings, record) = (caller.settings(), caller.caller().record());
     let lifetime = Lifetime::new(settings.token_ttl_seconds).map_err(ApiError::internal)?;
-    let Some(signer) = app.signing_keys.active(&app.store, caller.scope(), settings.token_algorithm).await? else {
+    let Some(signer) = app.signing_keys.active(&app.store, caller.scope(), settings.token_algorithm).await?
+    else {
         return Err(first_key(app, caller).await?);
     };
     let issuer = app.issuer(&record.slug);

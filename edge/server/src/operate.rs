@@ -10,7 +10,7 @@ use chancery_evidence::{Checkpoint, Trust, VerifierKey};
 use chancery_model::{OrgId, Slug};
 use chancery_people::organization;
 use chancery_record::checkpoint::checkpoint_signer;
-use chancery_record::verify::{Depth, Verification, verify_organization};
+use chancery_record::verify::{Depth, Pace, Verification, verify_organization};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -149,7 +149,7 @@ async fn verify_one(
         .fetch_one(books.store.appender())
         .await?;
     progress.set_length(u64::try_from(head).unwrap_or(0));
-    let depth = Depth { payloads: true, outside };
+    let depth = Depth { payloads: true, outside, pace: Pace::Full };
     let found = verify_organization(&books.store, vkey, org, depth, |done| progress.set_position(done)).await?;
     progress.finish_and_clear();
     Ok(found)

@@ -6,8 +6,8 @@ use chancery_crypto::{DataKey, Random, SignError};
 use chancery_decide::Permit;
 use chancery_evidence::{Hex, public_claims};
 use chancery_model::{
-    ActionName, Audience, Environment, IntentId, KeyId, MemberId, OrgId, Principal,
-    ResourceId, ResourceType, Timestamp, TokenId,
+    ActionName, Audience, Environment, IntentId, KeyId, MemberId, OrgId, Principal, ResourceId, ResourceType,
+    Timestamp, TokenId,
 };
 use chancery_store::Receipt;
 use secrecy::{ExposeSecret, SecretString};
@@ -56,7 +56,12 @@ pub struct Mismatch;
 ///
 /// # Errors
 /// See [`MintError`].
-pub fn mint(permit: Permit, signer: &Signer, terms: Terms<'_>, random: &dyn Random) -> Result<Minted, MintError> {
+pub fn mint(
+    permit: Permit,
+    signer: &Signer,
+    terms: Terms<'_>,
+    random: &dyn Random,
+) -> Result<Minted, MintError> {
     let record = permit.cleared().caller().caller().record();
     let intent = permit.cleared().intent();
     let audience = match &intent.connector {

@@ -9,8 +9,8 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::revocations::{Revoked, Target};
 use crate::minted::{Grant, sign};
+use crate::revocations::{Revoked, Target};
 use crate::{Signer, Terms};
 
 const ISSUER: &str = "https://authority.example/orgs/acme";

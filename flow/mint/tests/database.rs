@@ -41,13 +41,10 @@ impl World {
             .iter()
             .fold(0_u64, |hash, byte| hash.rotate_left(7) ^ u64::from(*byte));
         let database = postgres
-            .database_from(&format!("minttmp_{digest:x}"), async |postgres, name| {
+            .database_from(&format!("mint_{digest:x}"), async |postgres, name| {
                 let logins =
                     provision(&postgres.superuser("postgres"), name, &password, &SystemRandom).await?;
-                chancery_store::migrate(&logins.owner, &migrations).await?;
-                let mut owner = PgConnection::connect_with(&logins.owner).await?;
-                sqlx::raw_sql("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO chancery_app").execute(&mut owner).await?;
-                Ok(())
+                Ok(chancery_store::migrate(&logins.owner, &migrations).await?)
             })
             .await
             .unwrap();
@@ -213,6 +210,7 @@ async fn a_key_is_retired_when_its_tokens_have_expired_or_it_is_stolen() {
     assert!(first.kid.starts_with("acme."));
     let refused = world.retire(org, first.id, Retirement::Compromised).await;
     assert!(matches!(refused, Err(SigningKeyError::NotPrevious(KeyState::Active))));
+    world.clock.advance_seconds(1);
     let second = world.rotate(org, &es256()).await.unwrap();
     world.clock.advance_seconds(Lifetime::LONGEST.as_seconds());
     let refused = world.retire(org, first.id, Retirement::Orderly).await;

@@ -1,8 +1,8 @@
 //! Screen: an entered caller with a well-formed intent, in an organization that acts.
 
 use chancery_authenticate::{Allowed, permission::IntentsSubmit};
-use chancery_model::{Clock, IntentId};
 use chancery_crypto::Random;
+use chancery_model::{Clock, IntentId};
 
 use crate::{Draft, DraftError, Intent};
 

@@ -80,7 +80,8 @@ impl Intent {
         let resource_type: ResourceType = read("resource.type", &draft.resource_type)?;
         let resource_id: ResourceId = read("resource.id", &draft.resource_id)?;
         let connector = draft.connector.as_deref().map(|text| read("connector", text)).transpose()?;
-        let on_behalf_of = draft.on_behalf_of.as_deref().map(|text| read("on_behalf_of", text)).transpose()?;
+        let on_behalf_of =
+            draft.on_behalf_of.as_deref().map(|text| read("on_behalf_of", text)).transpose()?;
         let arguments = object("arguments", draft.arguments)?;
         let context = object("context", draft.context)?;
         let canonical = canonical(&action, &resource_type, &resource_id, &arguments)?;
@@ -153,7 +154,10 @@ fn canonical(
     ))
 }
 
-fn read<T: std::str::FromStr<Err: std::fmt::Display>>(field: &'static str, text: &str) -> Result<T, DraftError> {
+fn read<T: std::str::FromStr<Err: std::fmt::Display>>(
+    field: &'static str,
+    text: &str,
+) -> Result<T, DraftError> {
     text.parse().map_err(|error: T::Err| DraftError { field, rule: error.to_string() })
 }
 

@@ -59,7 +59,6 @@ CALL protect('api_key_use');
 CALL expose_to_definer('api_key_use', 'SELECT, INSERT, UPDATE');
 GRANT SELECT ON api_key_use TO chancery_app;
 
-CALL expose_to_definer('heads', 'SELECT (org_id, epoch, halted)');
 
 -- All that authenticating a key needs, in one look. Who holds the whole key gets its one row; an id
 -- alone, or an id with another hash, gets nothing. A holder, owner or creator whose row is missing

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chancery_store::embedded::{Embedded, EmbeddedError, EmbeddedOptions};
@@ -11,8 +12,13 @@ use secrecy::SecretString;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
 
 use crate::database::{self, TEMPLATES, TESTS};
+
+/// How long a cluster that runs may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(20);
 
 static SHARED: OnceCell<TestPostgres> = OnceCell::const_new();
 
@@ -92,9 +98,14 @@ async fn join_or_start() -> anyhow::Result<TestPostgres> {
 
 async fn join_or_start_in(dir: &Path) -> Result<PgConnectOptions, EmbeddedError> {
     let superuser = password("superuser");
-    match Embedded::join(dir, &superuser).await {
-        Err(EmbeddedError::NotRunning { .. } | EmbeddedError::Connect(_)) => {}
-        outcome => return outcome,
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Embedded::join(dir, &superuser).await {
+            Err(EmbeddedError::NotRunning { .. }) => break,
+            // It recovers, or its connections are all taken. To start it anew would end others' tests.
+            Err(EmbeddedError::Connect(_)) if Instant::now() < deadline => sleep(POLL).await,
+            outcome => return outcome,
+        }
     }
     let settings: &[(&str, &str)] = if wants_fsync() {
         &[("max_connections", "400")]

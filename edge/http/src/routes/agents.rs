@@ -2,8 +2,8 @@
 
 use chancery_api::{Agent, ChangeAgent, Code, CreateAgent, ListQuery};
 use chancery_authenticate::permission::{AgentsManage, AgentsRead};
-use chancery_keys::agent::{self, NewAgent};
 use chancery_keys::NoteError;
+use chancery_keys::agent::{self, NewAgent};
 
 use crate::{Answer, ApiError, Created, Cx, Json, Many, Needs, Query, Route};
 
@@ -27,7 +27,10 @@ async fn create(cx: Cx<Needs<AgentsManage>, Json<CreateAgent>>) -> Result<Create
     let (wanted, created_by) = (&cx.input.0, cx.member()?);
     let new = NewAgent {
         name: wanted.name.clone(),
-        description: wanted.description.parse().map_err(|rule: NoteError| ApiError::invalid("description", rule))?,
+        description: wanted
+            .description
+            .parse()
+            .map_err(|rule: NoteError| ApiError::invalid("description", rule))?,
         owner: wanted.owner_id.unwrap_or(created_by),
         created_by,
     };

@@ -23,7 +23,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/api/v1/api-keys", create)
             .named("api_keys.create", "Makes a key. Its secret is in this answer and nowhere else.")
             .may(TOO_MUCH),
-        Route::get("/api/v1/api-keys", list).named("api_keys.list", "Keys without their secrets, newest first."),
+        Route::get("/api/v1/api-keys", list)
+            .named("api_keys.list", "Keys without their secrets, newest first."),
         Route::get("/api/v1/api-keys/{id}", show).named("api_keys.show", "One key without its secret."),
         Route::post("/api/v1/api-keys/{id}/rotate", rotate)
             .named("api_keys.rotate", "Makes a key in the place of another, which works on for a while.")

@@ -18,9 +18,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn halt(
-    cx: Cx<Needs<EmergencyUse>, Json<EmergencyOrder>>,
-) -> Result<Answer<EmergencyState>, ApiError> {
+async fn halt(cx: Cx<Needs<EmergencyUse>, Json<EmergencyOrder>>) -> Result<Answer<EmergencyState>, ApiError> {
     order(cx, Halt::Halt).await
 }
 

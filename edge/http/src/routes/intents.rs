@@ -38,7 +38,10 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/intents", list).named("intents.list", "Intents, newest first."),
         Route::get("/api/v1/intents/{id}", show).named("intents.show", "One intent with its decision."),
         Route::get("/api/v1/intents/{id}/evidence", prove)
-            .named("intents.evidence", "Everything that proves an intent, for `chancery verify` and other verifiers.")
+            .named(
+                "intents.evidence",
+                "Everything that proves an intent, for `chancery verify` and other verifiers.",
+            )
             .may(&[Code::CheckpointPending]),
     ]
 }
@@ -49,9 +52,9 @@ async fn submit(cx: Cx<Needs<IntentsSubmit>, Json<SubmitIntent>>) -> Result<Answ
         Some(key) => Some(IdempotencyKey {
             route: ROUTE,
             key: key.to_owned(),
-            request_hash: chancery_crypto::sha256(&[
-                ijson::canonical(&asked).map_err(ApiError::internal)?.as_bytes(),
-            ]),
+            request_hash: chancery_crypto::sha256(&[ijson::canonical(&asked)
+                .map_err(ApiError::internal)?
+                .as_bytes()]),
         }),
         None => None,
     };

@@ -3,8 +3,8 @@
 use chancery_api::{ChangeMember, Code, CreateMember, ListQuery, Member};
 use chancery_authenticate::permission::{MembersManage, MembersRead};
 use chancery_model::MemberId;
-use chancery_people::member::{self, NewMember};
 use chancery_people::Profile;
+use chancery_people::member::{self, NewMember};
 use chancery_store::{Keyring, KeyringError};
 
 use crate::{Answer, ApiError, Created, Cx, Json, Many, Needs, Query, Route};

@@ -2,8 +2,8 @@
 
 use chancery_api::{ChangeOrganization, Code, Organization, Settings};
 use chancery_authenticate::permission::{SettingsManage, SettingsRead};
-use chancery_people::settings::{self, SettingsPatch};
 use chancery_people::organization;
+use chancery_people::settings::{self, SettingsPatch};
 
 use crate::{Answer, ApiError, Cx, Json, Needs, Route};
 

@@ -4,16 +4,19 @@ use chancery_api::{Code, RecordEntry, RecordFault, RecordQuery, RecordVerificati
 use chancery_authenticate::permission::RecordRead;
 use chancery_record::evidence;
 use chancery_record::query::{self, Filter, StoredEntry};
-use chancery_record::verify::{Depth, verify_organization};
+use chancery_record::verify::{Depth, Pace, verify_organization};
 use serde_json::Value;
 
 use crate::{Answer, ApiError, Cx, Many, Needs, Plain, Query, Route, hex};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/api/v1/record", list).named("record.list", "Entries of the record, newest first, opened."),
-        Route::get("/api/v1/record/verify", verify)
-            .named("record.verify", "Verifies the organization's whole record: chain, tree, checkpoints, payloads."),
+        Route::get("/api/v1/record", list)
+            .named("record.list", "Entries of the record, newest first, opened."),
+        Route::get("/api/v1/record/verify", verify).named(
+            "record.verify",
+            "Verifies the organization's whole record: chain, tree, checkpoints, payloads.",
+        ),
         Route::get("/api/v1/record/checkpoint", checkpoint)
             .named("record.checkpoint", "The newest signed checkpoint (C2SP tlog-checkpoint).")
             .may(&[Code::CheckpointPending]),
@@ -23,8 +26,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn list(cx: Cx<Needs<RecordRead>, Query<RecordQuery>>) -> Result<Many<RecordEntry>, ApiError> {
     let asked = &cx.input.0;
     let (limit, before) = crate::input::window::<u64>(asked.limit, asked.cursor.as_deref())?;
-    let filter =
-        Filter { correlation: asked.correlation_id, kind: asked.r#type.clone(), before, limit };
+    let filter = Filter { correlation: asked.correlation_id, kind: asked.r#type.clone(), before, limit };
     let mut scoped = cx.read().await?;
     let found = query::entries(&mut scoped, &filter).await?;
     drop(scoped);
@@ -54,7 +56,7 @@ async fn view(
 }
 
 async fn verify(cx: Cx<Needs<RecordRead>>) -> Result<Answer<RecordVerification>, ApiError> {
-    let depth = Depth { payloads: true, outside: &[] };
+    let depth = Depth { payloads: true, outside: &[], pace: Pace::Full };
     let found = verify_organization(&cx.app.store, &cx.app.checkpoint_key, cx.org(), depth, |_| {}).await?;
     Ok(Answer::read(RecordVerification {
         intact: found.is_intact(),

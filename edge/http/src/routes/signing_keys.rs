@@ -49,8 +49,7 @@ async fn retire(
     let compromised = cx.input.0.compromised.as_ref();
     let retirement = if compromised.is_some() { Retirement::Compromised } else { Retirement::Orderly };
     let mut scoped = cx.write().await?;
-    let (retired, mut change) =
-        signing_keys::retire(&mut scoped, id, retirement, cx.app.clock.now()).await?;
+    let (retired, mut change) = signing_keys::retire(&mut scoped, id, retirement, cx.app.clock.now()).await?;
     if let (Some(reason), Some(payload)) = (compromised, change.payload.as_object_mut()) {
         payload.insert("reason".to_owned(), reason.as_str().into());
     }

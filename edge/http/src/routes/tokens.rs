@@ -33,8 +33,12 @@ async fn redeem(cx: Cx<Needs<TokensVerify>, Json<VerifyToken>>) -> Result<Answer
     let hash = expected_hash(asked)?;
     // The key speaks for its audiences and no other; naming one narrows them.
     let named: Option<Audience> = asked.audience.as_deref().map(|text| read("audience", text)).transpose()?;
-    let audiences: Vec<Audience> =
-        record.audiences.iter().filter(|own| named.as_ref().is_none_or(|named| named == *own)).cloned().collect();
+    let audiences: Vec<Audience> = record
+        .audiences
+        .iter()
+        .filter(|own| named.as_ref().is_none_or(|named| named == *own))
+        .cloned()
+        .collect();
     let trust = cx.app.signing_keys.trust(&cx.app.store, cx.scope()).await?;
     let issuer = cx.app.issuer(&record.slug);
     let expected = Expected {
@@ -66,8 +70,9 @@ fn refuse(error: VerifyError) -> ApiError {
 /// The hash of what is about to be done: given, or computed from the thing itself.
 fn expected_hash(asked: &VerifyToken) -> Result<[u8; 32], ApiError> {
     match (&asked.intent_hash, &asked.action, &asked.resource) {
-        (Some(text), None, None) if asked.arguments.is_none() => unhex(text)
-            .ok_or_else(|| ApiError::new(Code::ValidationError, "an intent hash is 64 hex digits").at("intent_hash")),
+        (Some(text), None, None) if asked.arguments.is_none() => unhex(text).ok_or_else(|| {
+            ApiError::new(Code::ValidationError, "an intent hash is 64 hex digits").at("intent_hash")
+        }),
         (None, Some(action), Some(resource)) => computed_hash(action, resource, asked.arguments.as_ref()),
         _ => Err(ApiError::new(
             Code::ValidationError,
@@ -77,7 +82,11 @@ fn expected_hash(asked: &VerifyToken) -> Result<[u8; 32], ApiError> {
     }
 }
 
-fn computed_hash(action: &str, resource: &ResourceRef, arguments: Option<&Value>) -> Result<[u8; 32], ApiError> {
+fn computed_hash(
+    action: &str,
+    resource: &ResourceRef,
+    arguments: Option<&Value>,
+) -> Result<[u8; 32], ApiError> {
     let action: ActionName = read("action", action)?;
     let kind: ResourceType = read("resource.type", &resource.r#type)?;
     let id: ResourceId = read("resource.id", &resource.id)?;
@@ -87,7 +96,10 @@ fn computed_hash(action: &str, resource: &ResourceRef, arguments: Option<&Value>
         .map_err(|error| ApiError::new(Code::ValidationError, error.rule).at(error.field))
 }
 
-fn read<T: std::str::FromStr<Err: std::fmt::Display>>(field: &'static str, text: &str) -> Result<T, ApiError> {
+fn read<T: std::str::FromStr<Err: std::fmt::Display>>(
+    field: &'static str,
+    text: &str,
+) -> Result<T, ApiError> {
     text.parse().map_err(|error| ApiError::invalid(field, error))
 }
 

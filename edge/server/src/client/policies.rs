@@ -9,18 +9,13 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::commands::under;
-use super::request::{Page, Request};
+use super::request::{Page, Request, Show};
 
 /// `packs`.
 #[derive(Debug, Subcommand)]
 pub enum PacksCommand {
     /// List the packs that come with the server.
     List,
-    /// Show a pack with its policies.
-    Show {
-        /// The pack's name.
-        name: String,
-    },
     /// Put a pack's actions into the catalogue and its policies in force.
     Apply {
         /// The pack's name.
@@ -33,7 +28,6 @@ impl PacksCommand {
         const AT: &str = "/api/v1/policies/packs";
         match self {
             Self::List => Request::all(AT, &[("NAME", "/name"), ("TITLE", "/title"), ("DESCRIPTION", "/description")]),
-            Self::Show { name } => Request::get(under(AT, &name)),
             Self::Apply { name } => Request::order(Method::POST, format!("{}/apply", under(AT, &name))),
         }
     }
@@ -95,6 +89,13 @@ pub enum PoliciesCommand {
         /// The policy's id.
         id: PolicyId,
     },
+    /// Show the Cedar text of one version.
+    Text {
+        /// The policy's id.
+        id: PolicyId,
+        /// Its number.
+        version: u32,
+    },
     /// Make a policy; it is in force once a version is activated.
     Create {
         /// Its name.
@@ -138,6 +139,9 @@ impl PoliciesCommand {
                 &[("ID", "/id"), ("NAME", "/name"), ("IN FORCE", "/active_version"), ("CREATED", "/created_at")],
             ),
             Self::Show { id } => Request::get(format!("{AT}/{id}")),
+            Self::Text { id, version } => {
+                Request::get(format!("{AT}/{id}/versions/{version}")).shown(Show::Text("/data/text"))
+            }
             Self::Create { name, file } => {
                 Request::send(Method::POST, AT, json!({ "name": name, "text": text_in(&file)? }))
             }

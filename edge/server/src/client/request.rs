@@ -24,6 +24,8 @@ pub(super) enum Show {
     Facts,
     /// `data` is many things.
     Table(&'static [Column]),
+    /// One text, at a JSON pointer (RFC 6901).
+    Text(&'static str),
     /// The body, as it came.
     Body,
 }
@@ -90,6 +92,11 @@ fn show(answer: &Answer, how: Show, terminal: Terminal) -> anyhow::Result<()> {
     let data = answer.body.get("data").unwrap_or(&answer.body);
     match (how, data) {
         (Show::Body, _) | (_, Value::Null) => terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?,
+        (Show::Text(at), _) => {
+            for line in answer.at(at).lines() {
+                terminal.line(printable(line))?;
+            }
+        }
         (Show::Table(columns), Value::Array(rows)) => {
             for (number, line) in lines(columns, rows).into_iter().enumerate() {
                 terminal.line(if number == 0 { terminal.paint(Style::Bold, line) } else { line })?;

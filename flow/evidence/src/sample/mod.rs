@@ -16,6 +16,7 @@ mod example;
 mod flaw;
 mod mutate;
 mod record;
+mod rewrite;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -29,8 +30,9 @@ use crate::{Bundle, CheckpointSigner, FORMAT, Hex, Jws, Organization, Token, int
 use dice::Dice;
 pub use example::example;
 pub use flaw::Flaw;
-pub use mutate::{MUTATIONS, REWRITES, flip_byte, mutate, rewrite};
+pub use mutate::{MUTATIONS, flip_byte, mutate};
 use record::Record;
+pub use rewrite::{REWRITES, rewrite};
 
 /// The moment all samples happen around.
 const START_MICROS: i64 = 1_800_000_000_000_000;

@@ -1,5 +1,4 @@
-//! What can be done to a bundle: mutations that must be refused, and rewrites that say the same
-//! (or less) and must not be.
+//! What can be done to a bundle that must be refused.
 
 use chancery_model::{OrgId, Timestamp};
 use serde_json::{Value, json};
@@ -72,18 +71,6 @@ pub const MUTATIONS: &[&str] = &[
     "array-for-object",
 ];
 
-/// The names [`rewrite`] knows.
-pub const REWRITES: &[&str] = &[
-    "indented",
-    "members-reversed",
-    "escaped",
-    "numbers-respelled",
-    "cosigned",
-    "token-withheld",
-    "use-withheld",
-    "neighbour-added",
-];
-
 /// Applies a mutation; `None` when the sample has not what it changes.
 #[must_use]
 pub fn mutate(name: &str, seed: u64, sample: &Sample, keys: &SampleKeys) -> Option<Vec<u8>> {
@@ -134,16 +121,7 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
         "payload-shredded-alone" => entries[open_at]["payload"] = Value::Null,
         "salt-shredded-alone" => entries[open_at]["salt"] = Value::Null,
         "salt" => flip_hex(&mut entries[open_at]["salt"]),
-        "member-dropped" => {
-            let members = bundle.as_object_mut().unwrap();
-            let names: Vec<_> = members.keys().cloned().collect();
-            members.remove(dice.pick(&names));
-        }
-        "member-added" => bundle["note"] = json!("trust me"),
-        "member-added-inside" => match dice.below(2) {
-            0 => bundle["organization"]["name"] = json!("trust me"),
-            _ => entries[at]["note"] = json!("trust me"),
-        },
+        "member-dropped" | "member-added" | "member-added-inside" => shape(name, bundle, at, dice),
         "opening-dropped" => drop(entries.remove(opening)),
         "opening-shredded" => {
             (entries[opening]["payload"], entries[opening]["salt"]) = (Value::Null, Value::Null);
@@ -174,6 +152,22 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
         _ => return proof(name, entries, at, other),
     }
     Some(())
+}
+
+/// Members too few or too many.
+fn shape(name: &str, bundle: &mut Value, at: usize, dice: &mut Dice) {
+    match name {
+        "member-dropped" => {
+            let members = bundle.as_object_mut().unwrap();
+            let names: Vec<_> = members.keys().cloned().collect();
+            members.remove(dice.pick(&names));
+        }
+        "member-added" => bundle["note"] = json!("trust me"),
+        _ => match dice.below(2) {
+            0 => bundle["organization"]["name"] = json!("trust me"),
+            _ => bundle["entries"][at]["note"] = json!("trust me"),
+        },
+    }
 }
 
 /// What ties an entry to its place.
@@ -303,67 +297,6 @@ fn checkpoint(name: &str, sample: &Sample, keys: &SampleKeys) -> Option<String> 
     }
 }
 
-/// Applies a rewrite, after which the bundle must still be accepted; `None` when there is nothing
-/// to rewrite.
-#[must_use]
-pub fn rewrite(name: &str, sample: &Sample) -> Option<Vec<u8>> {
-    let mut bundle = serde_json::to_value(&sample.bundle).unwrap();
-    let compact = serde_json::to_string(&bundle).unwrap();
-    match name {
-        "indented" => return serde_json::to_vec_pretty(&bundle).ok(),
-        "members-reversed" => {
-            let mut members: Vec<_> = bundle
-                .as_object()
-                .unwrap()
-                .iter()
-                .map(|(name, value)| format!("{}:{value}", json!(name)))
-                .collect();
-            members.reverse();
-            return Some(format!("{{{}}}", members.join(",")).into_bytes());
-        }
-        "escaped" => {
-            let escape = |text: String, character: char| match character {
-                '\u{80}'.. => {
-                    let mut units = [0; 2];
-                    let units = character.encode_utf16(&mut units).iter();
-                    units.fold(text, |text, unit| format!("{text}\\u{unit:04X}"))
-                }
-                _ => text + character.encode_utf8(&mut [0; 4]),
-            };
-            return Some(compact.chars().fold(String::new(), escape).into_bytes());
-        }
-        "numbers-respelled" => {
-            let first = sample.bundle.entries.first()?.seq;
-            return Some(
-                compact
-                    .replacen(&format!("\"seq\":{first}"), &format!("\"seq\":{first}.0e0"), 1)
-                    .into_bytes(),
-            );
-        }
-        "cosigned" => {
-            let note = sample.bundle.checkpoint.clone();
-            let line = format!("\u{2014} witness.example {}\n", "AAAA".repeat(25));
-            bundle["checkpoint"] = json!(note + &line.repeat(16));
-        }
-        "token-withheld" => {
-            bundle["token"].get_mut("jws")?.as_object()?;
-            bundle["token"]["jws"] = Value::Null;
-        }
-        "use-withheld" => {
-            let is_use =
-                |entry: &Value| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind::TOKEN_USED));
-            bundle["entries"].as_array_mut()?.retain(|entry| !is_use(entry));
-        }
-        "neighbour-added" => {
-            let have: Vec<_> = sample.bundle.entries.iter().map(|entry| entry.seq).collect();
-            let seq = sample.record.find(|seq, kind| kind == "agent.created" && !have.contains(&seq))?;
-            insert(bundle["entries"].as_array_mut()?, sample, seq);
-        }
-        _ => panic!("no rewrite `{name}`"),
-    }
-    serde_json::to_vec(&bundle).ok()
-}
-
 /// Flips one bit of the file, anywhere.
 #[must_use]
 pub fn flip_byte(seed: u64, bytes: &[u8]) -> Vec<u8> {
@@ -373,7 +306,7 @@ pub fn flip_byte(seed: u64, bytes: &[u8]) -> Vec<u8> {
     flipped
 }
 
-fn insert(entries: &mut Vec<Value>, sample: &Sample, seq: u64) {
+pub(super) fn insert(entries: &mut Vec<Value>, sample: &Sample, seq: u64) {
     let at = entries.iter().position(|entry| entry["seq"].as_u64().unwrap() > seq).unwrap_or(entries.len());
     entries.insert(at, serde_json::to_value(sample.record.entry(seq)).unwrap());
 }

@@ -44,9 +44,6 @@ impl World {
                 let logins =
                     provision(&postgres.superuser("postgres"), name, &password, &SystemRandom).await?;
                 migrate(&logins.owner, &migrations).await?;
-                // STOPGAP until 0001_base.sql grants these itself.
-                let mut owner = PgConnection::connect_with(&logins.owner).await?;
-                sqlx::raw_sql("GRANT EXECUTE ON FUNCTION current_org(), current_member(), current_member_role(), enter(uuid, text, text, bigint) TO chancery_app").execute(&mut owner).await?;
                 Ok(())
             })
             .await

@@ -1,0 +1,50 @@
+//! The evidence of an intent, verified without the server.
+
+use anyhow::Context as _;
+use chancery_evidence::{Trust, verify};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::allowed::Allowed;
+use super::scene::{INTENTS, Scene};
+use super::story::Story;
+
+pub(super) async fn tell(story: &mut Story, scene: &Scene, allowed: &Allowed) -> anyhow::Result<()> {
+    story.step("The evidence of the first intent, verified offline; a changed copy is refused")?;
+    let path = format!("{INTENTS}/{}/evidence", allowed.id);
+    let bundle = story.ask(&scene.agent, (Method::GET, &path), None).await?;
+    story.check(bundle.status == 200, "the bundle is one JSON file")?;
+    std::fs::write(scene.folder.join("evidence.json"), &bundle.text)?;
+    let bytes = std::fs::read(scene.folder.join("evidence.json"))?;
+    let trust = Trust::parse(&scene.vkey)?;
+    story.say(&format!("chancery verify evidence.json --trust {}", scene.vkey))?;
+    let proven = verify(&bytes, &trust);
+    if let Ok(report) = &proven {
+        for line in report.to_string().lines() {
+            story.say(line)?;
+        }
+    }
+    let what = match &proven {
+        Ok(_) => "it proves the intent, its decision and its token".to_owned(),
+        Err(findings) => findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    };
+    story.check(proven.is_ok_and(|report| report.org == scene.org), &what)?;
+
+    let changed = with_other_amount(&bytes).context("the bundle has no amount")?;
+    story.say("a copy says 4000 in place of 40")?;
+    let refused = verify(&changed, &trust);
+    let findings = refused.err().unwrap_or_default();
+    let what = match findings.first() {
+        Some(finding) => format!("refused: {finding}"),
+        None => "the changed copy passes".to_owned(),
+    };
+    story.check(!findings.is_empty(), &what)
+}
+
+/// The bundle with another amount wherever the intent's arguments stand.
+fn with_other_amount(bundle: &[u8]) -> Option<Vec<u8>> {
+    let mut bundle: Value = serde_json::from_slice(bundle).ok()?;
+    let amount = bundle.pointer_mut("/intent/arguments/amount")?;
+    *amount = json!(4000);
+    serde_json::to_vec(&bundle).ok()
+}

@@ -1,0 +1,65 @@
+//! `demo`: the whole story over real HTTP, on a server of its own in a temporary folder.
+//!
+//! One file for each step; each asks the server as anyone would, and checks what comes back.
+
+mod allowed;
+mod changed;
+mod denied;
+mod escalated;
+mod evidence;
+mod replayed;
+mod scene;
+mod stranger;
+mod story;
+mod tampering;
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::{Context as _, bail};
+use chancery_config::Config;
+use tempfile::TempDir;
+
+use self::scene::Scene;
+use self::story::Story;
+use crate::assemble::{Running, Surroundings};
+use crate::terminal::Terminal;
+
+/// Tells the story, cleans up, and fails unless every step held.
+///
+/// # Errors
+/// When the server does not start, or anything is not as the story says.
+pub async fn run(terminal: Terminal) -> anyhow::Result<()> {
+    // Started by root, Postgres runs as someone else, who must pass through.
+    let open_to_pass = Permissions::from_mode(if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 });
+    let folder = tempfile::Builder::new().prefix("chancery-demo-").permissions(open_to_pass).tempdir()?;
+    let mut story = Story::begin(terminal)?;
+    let running = Running::start(&config(&folder), Surroundings::system()).await?;
+    let told = tell(&mut story, &running, &folder).await;
+    let stopped = running.stop().await;
+    folder.close().context("the demo's folder can't be removed")?;
+    told?;
+    stopped?;
+    if story.end()? { Ok(()) } else { bail!("not every step held") }
+}
+
+/// The defaults, on a free port.
+fn config(folder: &TempDir) -> Config {
+    let mut config = Config::defaults(folder.path());
+    config.server.listen = ([127, 0, 0, 1], 0).into();
+    // As often as can be: the story waits for checkpoints.
+    config.record.checkpoint_interval_ms = 100;
+    config
+}
+
+async fn tell(story: &mut Story, running: &Running, folder: &TempDir) -> anyhow::Result<()> {
+    let scene = Scene::set(story, running, folder.path()).await?;
+    let allowed = allowed::tell(story, &scene).await?;
+    replayed::tell(story, &scene, &allowed).await?;
+    changed::tell(story, &scene).await?;
+    denied::tell(story, &scene).await?;
+    escalated::tell(story, &scene).await?;
+    stranger::tell(story, &scene, &allowed).await?;
+    tampering::tell(story, &scene, running).await?;
+    evidence::tell(story, &scene, &allowed).await
+}
