@@ -24,7 +24,7 @@ use crate::assemble::{Books, Surroundings};
 ///
 /// # Errors
 /// When the installation's policies do not read.
-pub fn make(
+pub(crate) fn make(
     config: &Config,
     address: SocketAddr,
     books: &Books,
@@ -77,7 +77,7 @@ fn limits(config: &Config, clock: Arc<dyn Clock>) -> Limits {
 
 /// Where the server is reached, without a slash at the end.
 #[must_use]
-pub fn public_url(server: &Server, address: SocketAddr) -> String {
+pub(crate) fn public_url(server: &Server, address: SocketAddr) -> String {
     let scheme = if server.tls.files().is_some() { "https" } else { "http" };
     let url = server.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
     url.trim_end_matches('/').to_owned()

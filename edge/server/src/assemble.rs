@@ -34,8 +34,6 @@ use crate::{app, background, tls};
 const MOST_CONNECTIONS: usize = 4_096;
 /// The background verifier's pause between two organizations.
 const VERIFIER_REST: Duration = Duration::from_secs(5);
-/// How often the meters are tidied.
-const METERS_EVERY: Duration = Duration::from_secs(5);
 
 /// What every part of the server takes time and randomness from.
 #[derive(Clone)]
@@ -139,9 +137,19 @@ impl Running {
     /// When anything is not as it must be: the data directory, the key file, the database, the
     /// checkpoints outside it, the address.
     pub async fn start(config: &Config, around: Surroundings) -> anyhow::Result<Self> {
-        let metrics = metrics_handle()?;
         let mut database = Database::open(config, &*around.random).await?;
-        let books = Books::open(config, &database, &around).await?;
+        match Self::over(&mut database, config, around).await {
+            Ok(running) => Ok(running),
+            Err(error) => {
+                database.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn over(database: &mut Database, config: &Config, around: Surroundings) -> anyhow::Result<Self> {
+        let metrics = metrics_handle()?;
+        let books = Books::open(config, database, &around).await?;
         let signer = Arc::new(checkpoint_signer(&books.store).await?);
         let vkey = signer.vkey().clone();
         let checkpointer =
@@ -156,14 +164,13 @@ impl Running {
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
         let work = TaskTracker::new();
         let store = || books.store.clone();
+        let stop = || stop_working.clone().cancelled_owned();
+        let every = Duration::from_millis(config.record.checkpoint_interval_ms);
         work.spawn(background::hear_epochs(app, stop_working.clone()));
         work.spawn(background::flush_last_used(store(), last_used, stop_working.clone()));
-        work.spawn(checkpointer.run(
-            Duration::from_millis(config.record.checkpoint_interval_ms),
-            stop_working.clone().cancelled_owned(),
-        ));
-        work.spawn(verify_forever(store(), vkey.clone(), VERIFIER_REST, stop_working.clone().cancelled_owned()));
-        work.spawn(tidy_meters(metrics, stop_working.clone()));
+        work.spawn(background::tidy_meters(metrics, stop_working.clone()));
+        work.spawn(checkpointer.run(every, stop()));
+        work.spawn(verify_forever(store(), vkey.clone(), VERIFIER_REST, stop()));
         work.close();
 
         let lost = CancellationToken::new();
@@ -226,11 +233,4 @@ fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
     }
     let handle = PrometheusBuilder::new().install_recorder().context("the meters can't be set up")?;
     Ok(HANDLE.get_or_init(|| handle).clone())
-}
-
-async fn tidy_meters(metrics: PrometheusHandle, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(METERS_EVERY);
-    loop {
-        tokio::select! { _ = ticks.tick() => metrics.run_upkeep(), () = stop.cancelled() => return }
-    }
 }

@@ -9,18 +9,21 @@ use chancery_keys::LastUsed;
 use chancery_model::OrgId;
 use chancery_store::Store;
 use chancery_store::embedded::Embedded;
+use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::postgres::PgListener;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How often uses of API keys are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// How often the meters are tidied.
+const METERS_EVERY: Duration = Duration::from_secs(5);
 /// The pause before a lost listener is opened again.
 const RELISTEN_AFTER: Duration = Duration::from_secs(1);
 
 /// Hears of changed organizations from other processes, until told to stop. Whatever is missed while
 /// nobody listens makes every cached key suspect.
-pub async fn hear_epochs(app: Arc<App>, stop: CancellationToken) {
+pub(crate) async fn hear_epochs(app: Arc<App>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -58,7 +61,7 @@ fn learn(epochs: &KnownEpochs, told: &str) {
 }
 
 /// Writes when API keys were used, now and then, and once more at the end.
-pub async fn flush_last_used(store: Store, last_used: Arc<LastUsed>, stop: CancellationToken) {
+pub(crate) async fn flush_last_used(store: Store, last_used: Arc<LastUsed>, stop: CancellationToken) {
     let mut ticks = interval(FLUSH_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -72,9 +75,17 @@ pub async fn flush_last_used(store: Store, last_used: Arc<LastUsed>, stop: Cance
     }
 }
 
+/// Keeps what the meters remember bounded.
+pub(crate) async fn tidy_meters(metrics: PrometheusHandle, stop: CancellationToken) {
+    let mut ticks = interval(METERS_EVERY);
+    loop {
+        tokio::select! { _ = ticks.tick() => metrics.run_upkeep(), () = stop.cancelled() => return }
+    }
+}
+
 /// Starts the embedded Postgres again whenever it ends, until told to stop; gives it back to be
 /// stopped. What can't be started again is told by `lost`.
-pub async fn keep_running(mut embedded: Embedded, stop: CancellationToken, lost: CancellationToken) -> Embedded {
+pub(crate) async fn keep_running(mut embedded: Embedded, stop: CancellationToken, lost: CancellationToken) -> Embedded {
     loop {
         let exited = embedded.exited();
         tokio::select! {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use chancery_config::Config;
 use chancery_crypto::{Custody, Random};
 use chancery_model::Clock;
@@ -11,7 +11,8 @@ use chancery_store::embedded::{Embedded, EmbeddedOptions, SUPERUSER};
 use chancery_store::provision::{Logins, provision, require_tls};
 use chancery_store::{CommitRight, Migration, PoolSizes, Store, migrate};
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use crate::data_dir::{DataDir, Held, holds_cluster};
 use crate::installation::{self, Found};
@@ -76,7 +77,7 @@ impl Database {
     }
 
     async fn own(config: &Config, random: &dyn Random, data_dir: DataDir) -> anyhow::Result<Self> {
-        let external = external(config)?;
+        let external = external(config).await?;
         let (admin, name, embedded, custody, kek_is_new);
         match external {
             Some((options, database)) => {
@@ -106,7 +107,7 @@ impl Database {
 
     async fn join(config: &Config) -> anyhow::Result<Self> {
         let custody = Custody::load(&config.kek_file)?;
-        let (admin, name) = match external(config)? {
+        let (admin, name) = match external(config).await? {
             Some(external) => external,
             None => {
                 let options = Embedded::join(&config.data_dir, &password(&custody, SUPERUSER)).await?;
@@ -146,14 +147,27 @@ impl Database {
 }
 
 /// The external database, where one is configured, and its name.
-fn external(config: &Config) -> anyhow::Result<Option<(PgConnectOptions, String)>> {
+async fn external(config: &Config) -> anyhow::Result<Option<(PgConnectOptions, String)>> {
     let Some(url) = &config.database.url else { return Ok(None) };
     // The parser's error may quote the URL, which holds a password.
     let options: PgConnectOptions =
-        url.expose_secret().parse().map_err(|_| anyhow::anyhow!("`database.url` does not read as a Postgres URL"))?;
+        url.expose_secret().parse().map_err(|_| anyhow!("`database.url` does not read as a Postgres URL"))?;
     let options = require_tls(&options)?;
     let name = options.get_database().unwrap_or(NAME).to_owned();
-    Ok(Some((options, name)))
+    let named = options.clone().database(&name);
+    match PgConnection::connect_with(&named).await {
+        Ok(connection) => {
+            connection.close().await?;
+            Ok(Some((named, name)))
+        }
+        // The database is still to be made, from the one that every cluster has.
+        Err(error) if is_missing_database(&error) => Ok(Some((options.database("postgres"), name))),
+        Err(error) => Err(error).context("the database does not answer"),
+    }
+}
+
+fn is_missing_database(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "3D000")
 }
 
 /// Reads the key file. Makes one only for an installation that has no data: to any other it would

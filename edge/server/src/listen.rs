@@ -33,7 +33,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listening socket, with what it speaks.
-pub struct Listener {
+pub(crate) struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
     most_connections: usize,
@@ -51,7 +51,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is in use, or not ours.
-    pub async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>, most_connections: usize) -> io::Result<Self> {
+    pub(crate) async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>, most_connections: usize) -> io::Result<Self> {
         Ok(Self { socket: TcpListener::bind(address).await?, tls, most_connections })
     }
 
@@ -59,13 +59,13 @@ impl Listener {
     ///
     /// # Errors
     /// When the system does not tell.
-    pub fn address(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
     /// Serves until `stop`, then lets each connection finish the requests it is in, for at most
     /// `grace`.
-    pub async fn serve(self, router: Router, stop: CancellationToken, grace: Duration) {
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken, grace: Duration) {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
         let places = Arc::new(Semaphore::new(self.most_connections));

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 ///
 /// # Errors
 /// When a file does not read, or the key is not the certificate's.
-pub fn acceptor(certificates: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
+pub(crate) fn acceptor(certificates: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(certificates)
         .and_then(Iterator::collect)
         .with_context(|| format!("the certificates in `{}` do not read", certificates.display()))?;

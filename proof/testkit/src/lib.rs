@@ -17,7 +17,11 @@
 )]
 
 mod database;
+mod http;
 mod postgres;
+mod process;
 
 pub use database::TestDatabase;
+pub use http::{Answer, Client};
 pub use postgres::{TestPostgres, password};
+pub use process::{ServerOptions, ServerProcess};

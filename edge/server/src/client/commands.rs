@@ -6,9 +6,11 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::agents::{self, AgentsCommand};
+use super::delegations::DelegationsCommand;
 use super::intents::{self, IntentsCommand};
 use super::policies::{ActionsCommand, PacksCommand, PoliciesCommand};
 use super::request::{Page, Request, Show, escaped};
+use super::signing_keys::SigningKeysCommand;
 use super::tokens::TokensCommand;
 use super::{Connection, Way};
 use crate::terminal::Terminal;
@@ -38,6 +40,10 @@ groups!(
     Agents(AgentsCommand),
     /// API keys.
     Keys(KeysCommand),
+    /// What members let agents do on their behalf.
+    Delegations(DelegationsCommand),
+    /// The keys that sign tokens.
+    SigningKeys(SigningKeysCommand),
     /// The people in the organization.
     Members(MembersCommand),
     /// Ready sets of actions and policies.
@@ -67,6 +73,8 @@ pub async fn run(command: ClientCommand, terminal: Terminal) -> anyhow::Result<(
         ClientCommand::Me { way, command: MeCommand::Show } => (way, Request::get("/api/v1/me")),
         ClientCommand::Keys { way, command } => (way, command.request()),
         ClientCommand::Members { way, command } => (way, command.request()),
+        ClientCommand::Delegations { way, command } => (way, command.request()),
+        ClientCommand::SigningKeys { way, command } => (way, command.request()),
         ClientCommand::Packs { way, command } => (way, command.request()),
         ClientCommand::Actions { way, command } => (way, command.request()?),
         ClientCommand::Policies { way, command } => (way, command.request()?),

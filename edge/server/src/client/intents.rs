@@ -24,7 +24,7 @@ const EVIDENCE_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Subcommand)]
 pub enum IntentsCommand {
     /// Ask to act.
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// List intents.
     List {
         /// Which part.
@@ -73,7 +73,7 @@ pub struct Submission {
 
 /// What is to be done, to what.
 #[derive(Args, Clone, Debug)]
-pub struct Subject {
+pub(super) struct Subject {
     /// The action, such as `payments.refund`.
     pub action: String,
     /// What to do it to: `TYPE/ID`, such as `Payment/pay_1`.
@@ -118,7 +118,7 @@ fn object(text: &str) -> Result<Value, String> {
 pub(super) async fn run(way: &Way, command: IntentsCommand, terminal: Terminal) -> anyhow::Result<()> {
     let to = way.connect()?;
     let request = match command {
-        IntentsCommand::Submit(submission) => return submit(&to, submission, way.json, terminal).await,
+        IntentsCommand::Submit(submission) => return submit(&to, *submission, way.json, terminal).await,
         IntentsCommand::List { page, status } => {
             let columns = &[
                 ("ID", "/id"),

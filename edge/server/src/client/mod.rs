@@ -6,9 +6,11 @@
 mod agents;
 mod commands;
 mod connection;
+mod delegations;
 mod intents;
 mod policies;
 mod request;
+mod signing_keys;
 mod table;
 mod tokens;
 mod way;

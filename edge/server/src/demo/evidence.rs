@@ -41,10 +41,10 @@ pub(super) async fn tell(story: &mut Story, scene: &Scene, allowed: &Allowed) ->
     story.check(!findings.is_empty(), &what)
 }
 
-/// The bundle with another amount wherever the intent's arguments stand.
+/// The bundle with another amount in the intent's canonical form.
 fn with_other_amount(bundle: &[u8]) -> Option<Vec<u8>> {
     let mut bundle: Value = serde_json::from_slice(bundle).ok()?;
-    let amount = bundle.pointer_mut("/intent/arguments/amount")?;
+    let amount = bundle.pointer_mut("/intent/canonical/arguments/amount")?;
     *amount = json!(4000);
     serde_json::to_vec(&bundle).ok()
 }

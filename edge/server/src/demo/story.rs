@@ -52,7 +52,7 @@ impl Story {
         (method, path): (Method, &str),
         body: Option<&Value>,
     ) -> anyhow::Result<Answer> {
-        let sent = body.map(|body| shown(body).to_string()).unwrap_or_default();
+        let sent = body.map(shown).unwrap_or_default();
         let line = cut(&format!("{} → {method} {path} {sent}", who.name));
         self.terminal.line(format_args!("    {}", self.terminal.paint(Style::Dim, line)))?;
         let answer = who.connection.ask(method, path, body).await?;
@@ -77,13 +77,15 @@ impl Story {
     }
 }
 
-/// A body without its token: it is long, and says nothing to a reader.
-fn shown(body: &Value) -> Value {
-    let mut body = body.clone();
-    if let Some(token) = body.get_mut("token").filter(|token| token.is_string()) {
-        *token = "…".into();
+/// What a request comes down to. A token is long and says nothing to a reader.
+fn shown(body: &Value) -> String {
+    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    if body.get("action").is_none() {
+        return text("/name").to_owned();
     }
-    body
+    let arguments = body.get("arguments").map(Value::to_string).unwrap_or_default();
+    let token = if body.get("token").is_some() { "the token, for " } else { "" };
+    format!("{token}{} {}/{} {arguments}", text("/action"), text("/resource/type"), text("/resource/id"))
 }
 
 /// What an answer comes down to.

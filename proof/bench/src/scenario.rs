@@ -1,0 +1,130 @@
+//! What is measured.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use crate::load::Target;
+use crate::setting::Setting;
+
+/// One measurement.
+#[derive(Debug)]
+pub struct Measurement {
+    /// Its name.
+    pub name: String,
+    /// What is sent.
+    pub target: Target,
+    /// What it is compared with.
+    pub against: Against,
+}
+
+/// What a measurement is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// The issue's floor in requests a second.
+    Floor(u32),
+    /// Bare RSA-2048 signatures on one core.
+    Rsa,
+    /// The measurement of decisions without a token.
+    Decisions,
+    /// Nothing.
+    Nothing,
+}
+
+/// Distinct requests of a measurement.
+const REQUESTS: u32 = 512;
+
+/// All measurements.
+pub fn all(setting: &Setting) -> Vec<Measurement> {
+    let mut all = vec![decisions(setting, "decision without token")];
+    all.push(tokens(setting, "RS256", "decision with an RS256 token", Against::Rsa));
+    all.extend(redemptions(setting));
+    all.push(tokens(setting, "ES256", "decision with an ES256 token", Against::Decisions));
+    if !setting.many.is_empty() {
+        all.push(many(setting));
+    }
+    all.push(Measurement {
+        name: "api key check and a read (GET /api/v1/me)".to_owned(),
+        target: target(setting, vec![request("GET", "/api/v1/me", &setting.agent_key, None)], false),
+        against: Against::Nothing,
+    });
+    all
+}
+
+/// Decisions that are recorded, without a token.
+pub fn decisions(setting: &Setting, name: &str) -> Measurement {
+    let requests = (0..REQUESTS).map(|number| submit(&setting.agent_key, number, false)).collect();
+    Measurement { name: name.to_owned(), target: target(setting, requests, false), against: Against::Floor(7000) }
+}
+
+fn tokens(setting: &Setting, algorithm: &str, name: &str, against: Against) -> Measurement {
+    set_algorithm(setting, algorithm);
+    let requests = (0..REQUESTS).map(|number| submit(&setting.agent_key, number, true)).collect();
+    Measurement { name: name.to_owned(), target: target(setting, requests, false), against }
+}
+
+fn set_algorithm(setting: &Setting, algorithm: &str) {
+    let body = json!({"settings": {"token_algorithm": algorithm}}).to_string();
+    let mut admin = setting.client(&setting.admin_key);
+    let _ = admin.send("PATCH", "/api/v1/organization", &[], Some(body.as_bytes()));
+}
+
+/// Tokens made beforehand, each redeemed once.
+fn redemptions(setting: &Setting) -> Option<Measurement> {
+    set_algorithm(setting, "ES256");
+    let mut agent = setting.client(&setting.agent_key);
+    let mut requests = Vec::new();
+    for number in 0..20_000 {
+        let answer = agent.post("/api/v1/intents", &intent(number, true)).ok()?;
+        let data = answer.data();
+        let token = data.get("token").and_then(Value::as_str)?.to_owned();
+        let asked = intent(number, true);
+        let body = json!({"token": token, "action": asked.get("action"), "resource": asked.get("resource"),
+                          "arguments": asked.get("arguments")});
+        requests.push(request("POST", "/api/v1/tokens/verify", &setting.redeemer_key, Some(&body)));
+    }
+    Some(Measurement {
+        name: "tokens/verify".to_owned(),
+        target: target(setting, requests, true),
+        against: Against::Floor(3000),
+    })
+}
+
+fn many(setting: &Setting) -> Measurement {
+    let requests = setting.many.iter().enumerate().map(|(number, key)| {
+        submit(key, u32::try_from(number).unwrap_or(0) * 10, false)
+    });
+    Measurement {
+        name: format!("decision without token, {} organizations", setting.many.len()),
+        target: target(setting, requests.collect(), false),
+        against: Against::Decisions,
+    }
+}
+
+fn target(setting: &Setting, requests: Vec<Vec<u8>>, once: bool) -> Target {
+    Target { address: setting.address().to_owned(), requests: Rc::new(requests), once }
+}
+
+fn intent(number: u32, token: bool) -> Value {
+    json!({
+        "action": format!("bench.act_{}", number % 10),
+        "resource": {"type": "Thing", "id": format!("thing-{number}")},
+        "arguments": {"amount": number % 1000, "note": "a note of some length, as people write them"},
+        "connector": "bench",
+        "token": token,
+    })
+}
+
+fn submit(key: &str, number: u32, token: bool) -> Vec<u8> {
+    request("POST", "/api/v1/intents", key, Some(&intent(number, token)))
+}
+
+fn request(method: &str, path: &str, key: &str, body: Option<&Value>) -> Vec<u8> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}

@@ -1,0 +1,171 @@
+//! A server with organizations, agents, keys and a hundred policies over ten actions.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use chancery_testkit::{Client, ServerOptions, ServerProcess};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What the measurements run against.
+#[derive(Debug)]
+pub struct Setting {
+    server: ServerProcess,
+    /// An agent's key of the first organization.
+    pub agent_key: String,
+    /// A key that redeems tokens there.
+    pub redeemer_key: String,
+    /// An administrator's key there.
+    pub admin_key: String,
+    /// Agents' keys, one in each of many organizations.
+    pub many: Vec<String>,
+    /// From nothing to the first answer.
+    pub cold_start: Duration,
+    /// From an existing data directory to the first answer.
+    pub warm_start: Duration,
+    _folder: TempDir,
+}
+
+impl Setting {
+    /// Starts the server twice, timing both, and fills it.
+    pub fn start(program: &Path, slow_fsync_ms: Option<f64>, organizations: usize, only: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        // The database runs as another user and has to get in.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+        let mut options = ServerOptions::new(program, &folder.path().join("data"));
+        if let Some(milliseconds) = slow_fsync_ms {
+            options = options.with("PG_BIN", &slowed(folder.path(), milliseconds)?.to_string_lossy());
+        }
+        let (mut server, cold_start) = timed(&options)?;
+        let admin_key = server.admin_key()?;
+        ensure!(server.terminate()?, "the server did not stop well");
+        let (server, warm_start) = timed(&options)?;
+        let admin = server.client(Some(&admin_key));
+        let (agent_key, redeemer_key) = fill(admin)?;
+        let mut many = Vec::new();
+        if organizations > 0 && (only.is_empty() || "organizations".contains(only)) {
+            for number in 0..organizations {
+                many.push(organization(&options, &server, number)?);
+            }
+        }
+        Ok(Self { server, agent_key, redeemer_key, admin_key, many, cold_start, warm_start, _folder: folder })
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> &str {
+        &self.server.address
+    }
+
+    /// A client with a key.
+    pub fn client(&self, key: &str) -> Client {
+        self.server.client(Some(key))
+    }
+
+    /// The server's memory, from the system.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.server.pid()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+        let kilobytes: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+        Ok(kilobytes * 1024)
+    }
+}
+
+fn timed(options: &ServerOptions) -> anyhow::Result<(ServerProcess, Duration)> {
+    let started = Instant::now();
+    let server = options.start()?;
+    ensure!(server.client(None).get("/readyz")?.status == 200, "the server is not ready");
+    Ok((server, started.elapsed()))
+}
+
+/// Ten actions and a hundred policies, ten for each action: most of them forbid what is not asked.
+fn fill(mut admin: Client) -> anyhow::Result<(String, String)> {
+    for number in 0..10 {
+        let definition = json!({
+            "resource_type": "Thing", "description": "bench", "effect": "write", "base_risk": 5,
+            "arguments": {"type": "object", "properties": {
+                "amount": {"type": "integer", "minimum": 0}, "note": {"type": "string", "maxLength": 200}},
+                "required": ["amount"]},
+        });
+        let path = format!("/api/v1/actions/bench.act_{number}");
+        let answer = admin.send("PUT", &path, &[], Some(definition.to_string().as_bytes()))?;
+        ensure!(answer.status < 300, "{}", String::from_utf8_lossy(&answer.body));
+    }
+    for action in 0..10 {
+        for number in 0..10 {
+            policy(&mut admin, action, number)?;
+        }
+    }
+    keys(&mut admin)
+}
+
+fn policy(admin: &mut Client, action: u32, number: u32) -> anyhow::Result<()> {
+    let head = format!("principal, action == Action::\"bench.act_{action}\", resource is Thing");
+    let text = if number == 0 {
+        format!("permit({head}) when {{ context.arguments.amount < 1000 }};")
+    } else {
+        format!("forbid({head}) when {{ context.arguments.amount == {} }};", 5000 + number)
+    };
+    let made = admin.made("/api/v1/policies", &json!({"name": format!("p{action}-{number}"), "text": text}))?;
+    let id = made.get("id").and_then(Value::as_str).context("no id")?.to_owned();
+    admin.made(&format!("/api/v1/policies/{id}/activate"), &json!({"version": 1}))?;
+    Ok(())
+}
+
+fn keys(admin: &mut Client) -> anyhow::Result<(String, String)> {
+    let agent = admin.made("/api/v1/agents", &json!({"name": "bench"}))?;
+    let holder = json!({"type": "agent", "id": agent.get("id")});
+    let key = |scopes: Value, audiences: Value| {
+        json!({"name": "bench", "holder": holder, "environment": "live", "scopes": scopes, "audiences": audiences})
+    };
+    let submit = admin.made("/api/v1/api-keys", &key(json!(["intents:submit"]), json!([])))?;
+    let redeem = admin.made("/api/v1/api-keys", &key(json!(["tokens:verify"]), json!(["bench"])))?;
+    let text = |made: &Value| made.get("secret").and_then(Value::as_str).map(str::to_owned).context("no secret");
+    Ok((text(&submit)?, text(&redeem)?))
+}
+
+/// One more organization with one action, one policy and one agent.
+fn organization(options: &ServerOptions, server: &ServerProcess, number: usize) -> anyhow::Result<String> {
+    let output = options.command(&["org", "create", &format!("bench {number}"), "--json"]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let made: Value = serde_json::from_slice(&output.stdout)?;
+    let key = made.get("admin_key").and_then(Value::as_str).context("no admin key")?;
+    let mut admin = server.client(Some(key));
+    let definition = json!({"resource_type": "Thing", "description": "bench", "effect": "write", "base_risk": 5,
+        "arguments": {"type": "object", "properties": {"amount": {"type": "integer"}, "note": {"type": "string"}},
+                      "required": ["amount"]}});
+    admin.send("PUT", "/api/v1/actions/bench.act_0", &[], Some(definition.to_string().as_bytes()))?;
+    policy(&mut admin, 0, 0)?;
+    Ok(keys(&mut admin)?.0)
+}
+
+/// A folder with the system's Postgres programs whose `postgres` takes longer for each fsync.
+fn slowed(folder: &Path, milliseconds: f64) -> anyhow::Result<PathBuf> {
+    let source = folder.join("slow.c");
+    let library = folder.join("slow.so");
+    fs::write(&source, format!(
+        "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <unistd.h>\n\
+         int fdatasync(int f){{static int(*r)(int);if(!r)r=dlsym(RTLD_NEXT,\"fdatasync\");usleep({0});return r(f);}}\n\
+         int fsync(int f){{static int(*r)(int);if(!r)r=dlsym(RTLD_NEXT,\"fsync\");usleep({0});return r(f);}}\n",
+        (milliseconds * 1000.0).round()
+    ))?;
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl").status()?;
+    ensure!(built.success(), "the slowing library does not build");
+    let output = Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1"]).output()?;
+    let real = PathBuf::from(String::from_utf8(output.stdout)?.trim());
+    let programs = folder.join("slow-bin");
+    fs::create_dir(&programs)?;
+    for entry in fs::read_dir(&real)? {
+        let name = entry?.file_name();
+        if name != "postgres" {
+            std::os::unix::fs::symlink(real.join(&name), programs.join(&name))?;
+        }
+    }
+    let wrapper = programs.join("postgres");
+    fs::write(&wrapper, format!("#!/bin/sh\nLD_PRELOAD={} exec {}/postgres \"$@\"\n", library.display(), real.display()))?;
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+    Ok(programs)
+}
