@@ -62,10 +62,14 @@ impl Scope {
     }
 
     /// Identifiers, a fixed word and a number: nothing in it can end a literal.
+    ///
+    /// `enter` stands before BEGIN: when it refuses, the message ends outside a transaction and the
+    /// connection goes back to the pool clean. Its transaction-local settings hold all the same, for
+    /// the statements of one message are one transaction.
     fn begin(&self, mode: &str) -> String {
         let member = self.member.map(|id| id.to_string()).unwrap_or_default();
         let role = self.role.map_or("", Role::as_str);
-        format!("BEGIN {mode}; SELECT enter('{}', '{member}', '{role}', {})", self.org, self.seen)
+        format!("SELECT enter('{}', '{member}', '{role}', {}); BEGIN {mode}", self.org, self.seen)
     }
 }
 

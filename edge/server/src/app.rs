@@ -112,11 +112,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("b.cedar", "forbid (principal, action, resource) when { false };");
-        write("a.cedar", "");
+        write("a.cedar", "forbid (principal, action, resource) when { context has never };");
         write("notes.txt", "not a policy");
         let found = installation_policies(Some(folder.path())).unwrap();
         assert_eq!(found.iter().map(|source| source.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        write("c.cedar", "permit (");
+        write("c.cedar", "permit (principal, action, resource);");
         assert!(installation_policies(Some(folder.path())).is_err());
         assert!(installation_policies(None).unwrap().is_empty());
     }

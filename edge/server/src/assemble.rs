@@ -116,8 +116,6 @@ pub struct Running {
     pub books: Books,
     /// The public half of the installation's checkpoint key.
     pub vkey: VerifierKey,
-    /// Whether the key file was made at this start.
-    pub kek_is_new: bool,
     /// How to log into the embedded cluster as its superuser; `None` for an external database.
     pub superuser: Option<PgConnectOptions>,
     /// Cancelled when the server can't go on.
@@ -158,7 +156,8 @@ impl Running {
         let listener = listen(config).await?;
         let address = listener.address()?;
         let last_used = Arc::new(LastUsed::new());
-        let app = app::make(config, address, &books, around, &vkey, (Arc::clone(&last_used), metrics.clone()))?;
+        let app =
+            app::make(config, address, &books, around, &vkey, (Arc::clone(&last_used), metrics.clone()))?;
         let router = chancery_http::router(&app, chancery_http::routes());
 
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
@@ -175,17 +174,15 @@ impl Running {
 
         let lost = CancellationToken::new();
         let superuser = database.embedded.as_ref().map(Embedded::superuser);
-        let postgres = database
-            .embedded
-            .take()
-            .map(|embedded| tokio::spawn(background::keep_running(embedded, stop_working.clone(), lost.clone())));
+        let postgres = database.embedded.take().map(|embedded| {
+            tokio::spawn(background::keep_running(embedded, stop_working.clone(), lost.clone()))
+        });
         let grace = Duration::from_millis(config.server.shutdown_grace_ms);
         let listener = tokio::spawn(listener.serve(router, stop_listening.clone(), grace));
         Ok(Self {
             address,
             books,
             vkey,
-            kek_is_new: database.kek_is_new,
             superuser,
             lost,
             stop_listening,
@@ -222,7 +219,9 @@ async fn listen(config: &Config) -> anyhow::Result<Listener> {
         None => None,
     };
     let address = config.server.listen;
-    Listener::bind(address, tls, MOST_CONNECTIONS).await.with_context(|| format!("`{address}` can't be listened on"))
+    Listener::bind(address, tls, MOST_CONNECTIONS)
+        .await
+        .with_context(|| format!("`{address}` can't be listened on"))
 }
 
 /// The process has one set of meters, however many servers it runs.

@@ -85,7 +85,11 @@ pub(crate) async fn tidy_meters(metrics: PrometheusHandle, stop: CancellationTok
 
 /// Starts the embedded Postgres again whenever it ends, until told to stop; gives it back to be
 /// stopped. What can't be started again is told by `lost`.
-pub(crate) async fn keep_running(mut embedded: Embedded, stop: CancellationToken, lost: CancellationToken) -> Embedded {
+pub(crate) async fn keep_running(
+    mut embedded: Embedded,
+    stop: CancellationToken,
+    lost: CancellationToken,
+) -> Embedded {
     loop {
         let exited = embedded.exited();
         tokio::select! {

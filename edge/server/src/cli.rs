@@ -13,7 +13,7 @@ use crate::{client, demo, logging, operate, serve};
 
 /// Authority for AI agents: asks before it acts, decides by policy, records what was decided.
 #[derive(Debug, Parser)]
-#[command(name = "chancery", version, propagate_version = true)]
+#[command(name = "chancery", version)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -145,7 +145,8 @@ impl Place {
         let mut sources = Sources::of_process(self.config);
         if let Some(folder) = self.data_dir {
             let folder = std::path::absolute(folder)?;
-            let folder = folder.to_str().ok_or_else(|| anyhow::anyhow!("the data directory's path is not UTF-8"))?;
+            let folder =
+                folder.to_str().ok_or_else(|| anyhow::anyhow!("the data directory's path is not UTF-8"))?;
             sources.environment.insert("CHANCERY_DATA_DIR".to_owned(), folder.to_owned());
         }
         let config = Config::load(&sources)?;
@@ -162,7 +163,9 @@ impl Cli {
     pub(crate) async fn act(self) -> anyhow::Result<()> {
         let terminal = Terminal::stdout();
         match self.command {
-            Command::Serve { place, organization } => serve::serve(place.load()?, &organization, terminal).await,
+            Command::Serve { place, organization } => {
+                serve::serve(place.load()?, &organization, terminal).await
+            }
             Command::Demo => demo::run(terminal).await,
             Command::Org { place, command: OrgCommand::Create { name, slug } } => {
                 let founding = Founding::new(&name, slug.as_deref())?;

@@ -35,7 +35,8 @@ impl DataDir {
         let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(path).with_context(refused)?;
         let lock = path.join("server.lock");
-        let lock = OpenOptions::new().append(true).create(true).mode(0o600).open(lock).with_context(refused)?;
+        let lock =
+            OpenOptions::new().append(true).create(true).mode(0o600).open(lock).with_context(refused)?;
         match lock.try_lock() {
             Ok(()) => Ok(Held::Ours(Self { path: path.to_owned(), _lock: lock })),
             Err(TryLockError::WouldBlock) => Ok(Held::Theirs),

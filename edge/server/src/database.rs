@@ -43,8 +43,6 @@ pub struct Database {
     pub logins: Logins,
     /// The key file.
     pub custody: Arc<Custody>,
-    /// Whether the key file was made just now.
-    pub kek_is_new: bool,
     /// Held as long as this process is the data directory's.
     pub data_dir: Option<DataDir>,
 }
@@ -78,16 +76,16 @@ impl Database {
 
     async fn own(config: &Config, random: &dyn Random, data_dir: DataDir) -> anyhow::Result<Self> {
         let external = external(config).await?;
-        let (admin, name, embedded, custody, kek_is_new);
+        let (admin, name, embedded, custody);
         match external {
             Some((options, database)) => {
                 let found = installation::find(&options, &database).await?;
-                (custody, kek_is_new) = open_custody(&config.kek_file, found != Found::Nothing, random)?;
+                custody = open_custody(&config.kek_file, found != Found::Nothing, random)?;
                 (admin, name, embedded) = (options, database, None);
             }
             None => {
                 let holds_data = holds_cluster(&config.data_dir);
-                (custody, kek_is_new) = open_custody(&config.kek_file, holds_data, random)?;
+                custody = open_custody(&config.kek_file, holds_data, random)?;
                 let running = Embedded::start(EmbeddedOptions {
                     data_dir: data_dir.path().to_owned(),
                     binaries: config.database.binaries.clone(),
@@ -102,7 +100,7 @@ impl Database {
         let logins = provision(&admin, &name, &|role| password(&custody, role), random).await?;
         installation::mark(&admin, custody.installation_id()).await?;
         migrate(&logins.owner, &migrations()).await?;
-        Ok(Self { embedded, logins, custody: Arc::new(custody), kek_is_new, data_dir: Some(data_dir) })
+        Ok(Self { embedded, logins, custody: Arc::new(custody), data_dir: Some(data_dir) })
     }
 
     async fn join(config: &Config) -> anyhow::Result<Self> {
@@ -116,7 +114,7 @@ impl Database {
         };
         installation::check(installation::find(&admin, &name).await?, custody.installation_id())?;
         let logins = Logins::of(&admin, &name, &|role| password(&custody, role));
-        Ok(Self { embedded: None, logins, custody: Arc::new(custody), kek_is_new: false, data_dir: None })
+        Ok(Self { embedded: None, logins, custody: Arc::new(custody), data_dir: None })
     }
 
     /// Opens the pools.
@@ -172,12 +170,12 @@ fn is_missing_database(error: &sqlx::Error) -> bool {
 
 /// Reads the key file. Makes one only for an installation that has no data: to any other it would
 /// be as good as none.
-fn open_custody(path: &Path, holds_data: bool, random: &dyn Random) -> anyhow::Result<(Custody, bool)> {
+fn open_custody(path: &Path, holds_data: bool, random: &dyn Random) -> anyhow::Result<Custody> {
     let exists = path.symlink_metadata().is_ok();
     if exists || holds_data {
-        return Ok((Custody::load(path)?, false));
+        return Ok(Custody::load(path)?);
     }
-    Ok((Custody::create(path, random)?, true))
+    Ok(Custody::create(path, random)?)
 }
 
 /// A login's password: derived, so that it is stored nowhere but in the key file.
@@ -203,8 +201,9 @@ mod tests {
         let missing = open_custody(&path, true, &SystemRandom).unwrap_err().to_string();
         assert!(missing.contains("restore it from its backup"), "{missing}");
         assert!(!path.exists());
-        assert!(open_custody(&path, false, &SystemRandom).unwrap().1);
-        assert!(!open_custody(&path, false, &SystemRandom).unwrap().1);
+        let made = open_custody(&path, false, &SystemRandom).unwrap();
+        let found = open_custody(&path, false, &SystemRandom).unwrap();
+        assert_eq!(found.installation_id(), made.installation_id());
     }
 
     #[test]

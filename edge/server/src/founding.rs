@@ -42,7 +42,10 @@ impl Founding {
             Some(given) => format!("`{given}` is not a slug"),
             None => format!("no slug can be made of `{name}`; give one with --slug"),
         })?;
-        Ok(Self { name: name.parse().with_context(|| format!("`{name}` can't be an organization's name"))?, slug })
+        Ok(Self {
+            name: name.parse().with_context(|| format!("`{name}` can't be an organization's name"))?,
+            slug,
+        })
     }
 }
 
@@ -142,7 +145,10 @@ mod tests {
     #[test]
     fn one_entry_names_everything_that_was_made() {
         let of = |kind, id: &str| Change::new(kind, Epoch::Keep, (kind, id.to_owned()), json!({ kind: id }));
-        let all = together(of("organization", "o"), [("member", of("member", "m")), ("api_key", of("api_key", "k"))]);
+        let all = together(
+            of("organization", "o"),
+            [("member", of("member", "m")), ("api_key", of("api_key", "k"))],
+        );
         assert_eq!(all.refs.len(), 3);
         assert_eq!(all.payload["api_key"], json!({ "api_key": "k" }));
         assert_eq!(all.payload["organization"], "o");

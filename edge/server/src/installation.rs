@@ -77,7 +77,9 @@ pub fn check(found: Found, ours: Uuid) -> anyhow::Result<()> {
 pub async fn mark(admin: &PgConnectOptions, ours: Uuid) -> anyhow::Result<()> {
     let mut server = PgConnection::connect_with(admin).await.context("the database does not answer")?;
     // A role of ours and a UUID: nothing in it needs quoting.
-    sqlx::query(AssertSqlSafe(format!("COMMENT ON ROLE {OWNER} IS '{MARK}{ours}'"))).execute(&mut server).await?;
+    sqlx::query(AssertSqlSafe(format!("COMMENT ON ROLE {OWNER} IS '{MARK}{ours}'")))
+        .execute(&mut server)
+        .await?;
     server.close().await?;
     Ok(())
 }

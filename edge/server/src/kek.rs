@@ -26,7 +26,11 @@ pub struct Rotated {
 /// # Errors
 /// When the key file or the database refuses. What was not reached keeps its old version, which
 /// stays in the key file.
-pub async fn rewrap_all(store: &Store, recorder: &Recorder, progress: &ProgressBar) -> anyhow::Result<Rotated> {
+pub async fn rewrap_all(
+    store: &Store,
+    recorder: &Recorder,
+    progress: &ProgressBar,
+) -> anyhow::Result<Rotated> {
     // First, so that an old copy of the key file is noticed at the next start.
     rewrap_checkpoint_key(store).await?;
     let orgs = store.organizations().await?;
@@ -34,7 +38,11 @@ pub async fn rewrap_all(store: &Store, recorder: &Recorder, progress: &ProgressB
     let mut rotated = Rotated::default();
     for org in orgs {
         let changed = rewrap(store, recorder, org).await.with_context(|| format!("organization {org}"))?;
-        if changed { rotated.rewrapped += 1 } else { rotated.skipped += 1 }
+        if changed {
+            rotated.rewrapped += 1
+        } else {
+            rotated.skipped += 1
+        }
         progress.inc(1);
     }
     Ok(rotated)

@@ -51,7 +51,11 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is in use, or not ours.
-    pub(crate) async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>, most_connections: usize) -> io::Result<Self> {
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        most_connections: usize,
+    ) -> io::Result<Self> {
         Ok(Self { socket: TcpListener::bind(address).await?, tls, most_connections })
     }
 
@@ -70,8 +74,12 @@ impl Listener {
         let cut = CancellationToken::new();
         let places = Arc::new(Semaphore::new(self.most_connections));
         while let Some((stream, place)) = self.accept(&places, &stop).await {
-            let connection =
-                Connection { tls: self.tls.clone(), router: router.clone(), stop: stop.clone(), cut: cut.clone() };
+            let connection = Connection {
+                tls: self.tls.clone(),
+                router: router.clone(),
+                stop: stop.clone(),
+                cut: cut.clone(),
+            };
             connections.spawn(async move {
                 connection.serve(stream).await;
                 drop(place);
@@ -81,7 +89,10 @@ impl Listener {
         drop(self.socket);
         connections.close();
         if tokio::time::timeout(grace, connections.wait()).await.is_err() {
-            tracing::warn!(connections = connections.len(), "requests did not finish in time and are cut off");
+            tracing::warn!(
+                connections = connections.len(),
+                "requests did not finish in time and are cut off"
+            );
             cut.cancel();
             connections.wait().await;
         }
@@ -138,7 +149,10 @@ impl Connection {
     }
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        let service = self.router.clone().map_request(|request: http::Request<Incoming>| request.map(axum::body::Body::new));
+        let service = self
+            .router
+            .clone()
+            .map_request(|request: http::Request<Incoming>| request.map(axum::body::Body::new));
         let protocols = protocols();
         let connection = protocols.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         tokio::pin!(connection);

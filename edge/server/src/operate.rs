@@ -19,10 +19,14 @@ use crate::assemble::{Books, Surroundings};
 use crate::database::Database;
 use crate::founding::Founding;
 use crate::kek;
+use crate::serve::advise_backup;
 use crate::terminal::{Style, Terminal};
 
 /// Opens the books for one command, and closes them after it, whatever came of it.
-async fn with_books<T>(config: &Config, act: impl AsyncFnOnce(&Books) -> anyhow::Result<T>) -> anyhow::Result<T> {
+async fn with_books<T>(
+    config: &Config,
+    act: impl AsyncFnOnce(&Books) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let around = Surroundings::system();
     let database = Database::reach(config, &*around.random).await?;
     let outcome = match Books::open(config, &database, &around).await {
@@ -42,7 +46,14 @@ async fn with_books<T>(config: &Config, act: impl AsyncFnOnce(&Books) -> anyhow:
 /// # Errors
 /// When it can't be founded.
 pub async fn create_org(config: &Config, founding: Founding, terminal: Terminal) -> anyhow::Result<()> {
-    let founded = with_books(config, async |books| books.found(founding).await).await?;
+    let (first, founded) = with_books(config, async |books| {
+        let first = books.store.organizations().await?.is_empty();
+        Ok((first, books.found(founding).await?))
+    })
+    .await?;
+    if first {
+        advise_backup(config, terminal)?;
+    }
     terminal.line(format_args!("The organization `{}` was made ({}).", founded.slug, founded.org))?;
     terminal.line("The key of its admin, shown only now:")?;
     terminal.gap()?;
@@ -55,7 +66,9 @@ pub async fn create_org(config: &Config, founding: Founding, terminal: Terminal)
 /// # Errors
 /// When the database can't be had.
 pub async fn export_trust(config: &Config, terminal: Terminal) -> anyhow::Result<()> {
-    let vkey = with_books(config, async |books| Ok(checkpoint_signer(&books.store).await?.vkey().to_string())).await?;
+    let vkey =
+        with_books(config, async |books| Ok(checkpoint_signer(&books.store).await?.vkey().to_string()))
+            .await?;
     Ok(terminal.line(vkey)?)
 }
 
@@ -68,7 +81,8 @@ pub async fn rotate_kek(config: &Config, resume: bool, terminal: Terminal) -> an
         let keyring = books.store.keyring();
         if !resume {
             let version = keyring.custody().add_version(&**keyring.random())?;
-            terminal.line(format_args!("version {version} of the KEK is in {}", config.kek_file.display()))?;
+            terminal
+                .line(format_args!("version {version} of the KEK is in {}", config.kek_file.display()))?;
         }
         let progress = bar("organizations");
         let rotated = kek::rewrap_all(&books.store, &books.recorder, &progress)
@@ -88,13 +102,22 @@ pub async fn rotate_kek(config: &Config, resume: bool, terminal: Terminal) -> an
 ///
 /// # Errors
 /// When it can't be read, or is not intact.
-pub async fn verify_record(config: &Config, org: Option<&Slug>, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+pub async fn verify_record(
+    config: &Config,
+    org: Option<&Slug>,
+    as_json: bool,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
     let intact = with_books(config, async |books| {
         let vkey = checkpoint_signer(&books.store).await?.vkey().clone();
         let outside = outside(&config.record.checkpoint_file, &vkey)?;
         let orgs = match org {
             Some(slug) => {
-                vec![organization::find(&books.store, slug).await?.with_context(|| format!("no organization `{slug}`"))?]
+                vec![
+                    organization::find(&books.store, slug)
+                        .await?
+                        .with_context(|| format!("no organization `{slug}`"))?,
+                ]
             }
             None => books.store.organizations().await?,
         };
@@ -126,7 +149,8 @@ pub fn outside(path: &Path, vkey: &VerifierKey) -> anyhow::Result<Vec<Checkpoint
     // A last line without its end is being written at this moment.
     for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let Some(line) = line.strip_suffix(b"\n") else { continue };
-        let wrong = || format!("`{}`, line {}, is not a checkpoint of this installation", path.display(), number + 1);
+        let wrong =
+            || format!("`{}`, line {}, is not a checkpoint of this installation", path.display(), number + 1);
         let note: String = serde_json::from_slice(line).with_context(wrong)?;
         let signed = Checkpoint::open(&note, &keys).with_context(wrong)?;
         match newest.get(&signed.origin) {
@@ -150,7 +174,8 @@ async fn verify_one(
         .await?;
     progress.set_length(u64::try_from(head).unwrap_or(0));
     let depth = Depth { payloads: true, outside, pace: Pace::Full };
-    let found = verify_organization(&books.store, vkey, org, depth, |done| progress.set_position(done)).await?;
+    let found =
+        verify_organization(&books.store, vkey, org, depth, |done| progress.set_position(done)).await?;
     progress.finish_and_clear();
     Ok(found)
 }
@@ -209,7 +234,9 @@ pub fn verify_bundle(file: &Path, trust: &str, as_json: bool, terminal: Terminal
             terminal.line(json!({ "verified": true, "organization": report.org, "intent": report.intent,
                 "effect": report.effect, "entries": report.entries, "shredded": report.shredded }))?;
         }
-        Ok(report) => terminal.line(format_args!("{} {report}", terminal.paint(Style::Good, "✓ verified:")))?,
+        Ok(report) => {
+            terminal.line(format_args!("{} {report}", terminal.paint(Style::Good, "✓ verified:")))?
+        }
         Err(findings) => {
             if as_json {
                 terminal.line(json!({ "verified": false, "findings": findings }))?;

@@ -1,6 +1,6 @@
 //! `serve`: the server for real use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use chancery_config::Config;
@@ -51,14 +51,11 @@ async fn welcome(
 ) -> anyhow::Result<()> {
     let url = public_url(&config.server, running.address);
     tracing::info!(address = %running.address, "listening");
-    if running.kek_is_new {
-        let kek = config.kek_file.display();
-        terminal.line(terminal.paint(Style::Bold, format_args!("A key file was made: {kek}")))?;
-        terminal.line("Back it up now. Without it, nothing that this installation sealed can be read again.")?;
-        terminal.gap()?;
-    }
     let first = running.books.store.organizations().await?.is_empty();
     let founded = if first { Some(running.books.found(organization).await?) } else { None };
+    if first {
+        advise_backup(config, terminal)?;
+    }
     terminal.line(format_args!("chancery serves at {}", terminal.paint(Style::Bold, &url)))?;
     terminal.line(format_args!("its record is signed by {}", running.vkey))?;
     match founded {
@@ -67,16 +64,30 @@ async fn welcome(
     }
 }
 
+/// Said when the first organization is made: from then on there is something to lose.
+pub(crate) fn advise_backup(config: &Config, terminal: Terminal) -> anyhow::Result<()> {
+    let kek = config.kek_file.display();
+    terminal.line(terminal.paint(Style::Bold, format_args!("The key file of this installation is {kek}")))?;
+    terminal.line("Back it up now. Without it, nothing that this installation sealed can be read again.")?;
+    Ok(terminal.gap()?)
+}
+
 fn introduce(founded: &Founded, url: &str, running: &Running, terminal: Terminal) -> anyhow::Result<()> {
     let program = program();
     let server = if url == USUAL_SERVER { String::new() } else { format!(" --server {url}") };
     let key = founded.admin_key.expose_secret();
     terminal.gap()?;
-    terminal.line(format_args!("The organization `{}` was made. The key of its admin, shown only now:", founded.slug))?;
+    terminal.line(format_args!(
+        "The organization `{}` was made. The key of its admin, shown only now:",
+        founded.slug
+    ))?;
     terminal.gap()?;
     terminal.line(format_args!("  {}", terminal.paint(Style::Bold, key)))?;
     let steps = [
-        ("make an agent, with a key of its own", format!("{program} agents create \"My first agent\" --save-key agent.key --key {key}{server}")),
+        (
+            "make an agent, with a key of its own",
+            format!("{program} agents create \"My first agent\" --save-key agent.key --key {key}{server}"),
+        ),
         ("apply a policy pack", format!("{program} packs apply payments --key {key}{server}")),
         (
             "submit an intent as the agent",
@@ -85,7 +96,10 @@ fn introduce(founded: &Founded, url: &str, running: &Running, terminal: Terminal
                  --arg reason=duplicate --save-evidence evidence.json --key-file agent.key{server}"
             ),
         ),
-        ("verify the evidence, offline", format!("{program} verify evidence.json --trust '{}'", running.vkey)),
+        (
+            "verify the evidence, offline",
+            format!("{program} verify evidence.json --trust '{}'", running.vkey),
+        ),
     ];
     terminal.gap()?;
     terminal.line("Four commands to begin with, for another terminal:")?;
@@ -98,9 +112,11 @@ fn introduce(founded: &Founded, url: &str, running: &Running, terminal: Terminal
     Ok(())
 }
 
-/// How this program was called, so that what is printed can be copied.
+/// How to call this program from any folder, so that what is printed can be copied: its name, when
+/// that is how it was called, else its path.
 fn program() -> String {
     let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let path = std::env::current_exe().ok().filter(|_| called.components().count() > 1);
     let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_-.".contains(&b));
-    called.to_str().filter(|text| !text.is_empty() && plain(text)).unwrap_or("chancery").to_owned()
+    path.as_deref().and_then(Path::to_str).filter(|text| plain(text)).unwrap_or("chancery").to_owned()
 }

@@ -135,7 +135,11 @@ impl Drop for Server {
 async fn agents(to: &Connection) -> Vec<String> {
     let answer = to.ask(Method::GET, "/api/v1/agents?limit=1000", None).await.unwrap();
     assert_eq!(answer.status, 200, "{:?}", answer.text);
-    let names = answer.body["data"].as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap().to_owned());
+    let names = answer.body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|agent| agent["name"].as_str().unwrap().to_owned());
     names.collect()
 }
 
@@ -154,7 +158,8 @@ fn the_first_start_prints_commands_that_work_and_the_operators_commands_work_bes
     for number in 1..=4 {
         server.line_with(&format!("  {number}. "));
         let printed = server.line_with(BINARY);
-        let output = Command::new("sh").arg("-c").arg(printed).current_dir(elsewhere.path()).output().unwrap();
+        let output =
+            Command::new("sh").arg("-c").arg(printed).current_dir(elsewhere.path()).output().unwrap();
         let told = succeeded(&output);
         assert_eq!(number == 4, told.contains("✓ verified"), "{told}");
     }

@@ -29,6 +29,7 @@ mod catalogue;
 mod check;
 mod decision;
 mod evaluate;
+mod extension;
 mod facts;
 mod pack;
 mod policies;

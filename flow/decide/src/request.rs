@@ -9,6 +9,7 @@ use cedar_policy::{
 use chancery_model::{Principal, Timestamp};
 
 use crate::catalogue::{Action, entity_type};
+use crate::extension::datetime;
 use crate::{Facts, Subject};
 
 static AGENT: LazyLock<EntityTypeName> = LazyLock::new(|| entity_type("Agent"));
@@ -62,7 +63,7 @@ fn context(facts: &Facts<'_>, checked: Checked) -> Result<Context, Unaskable> {
     put("facts", checked.facts);
     put("environment", RestrictedExpression::new_string(facts.environment.as_str().to_owned()));
     put("risk", RestrictedExpression::new_long(checked.risk.into()));
-    put("now", RestrictedExpression::new_datetime(milliseconds_text(facts.now)));
+    put("now", datetime(&milliseconds_text(facts.now)));
     if let Some(connector) = facts.connector {
         put("connector", RestrictedExpression::new_string(connector.to_owned()));
     }

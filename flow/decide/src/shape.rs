@@ -10,6 +10,8 @@ use cedar_policy::RestrictedExpression;
 use chancery_model::ijson;
 use serde_json::{Map, Value, json};
 
+use crate::extension::decimal;
+
 /// The deepest nesting of a schema.
 const MAX_SCHEMA_DEPTH: usize = 8;
 /// The most properties of one object.
@@ -83,7 +85,7 @@ impl Shape {
             (Self::Text, Value::String(text)) => RestrictedExpression::new_string(text.clone()),
             (Self::Integer, Value::Number(number)) => RestrictedExpression::new_long(number.as_i64()?),
             (Self::Decimal, Value::Number(number)) => {
-                RestrictedExpression::new_decimal(ijson::decimal_text(number.as_f64()?)?)
+                decimal(&ijson::decimal_text(number.as_f64()?)?)
             }
             (Self::Boolean, Value::Bool(truth)) => RestrictedExpression::new_bool(*truth),
             (Self::Set(items), Value::Array(values)) => RestrictedExpression::new_set(

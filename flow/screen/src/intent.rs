@@ -65,6 +65,10 @@ pub struct Intent {
 /// The longest canonical form, in bytes: it is sealed into one entry.
 pub const MAX_CANONICAL_BYTES: usize = 64 * 1024;
 
+/// The deepest nesting of arguments and context. An evidence bundle holds them some levels down,
+/// and is itself I-JSON of at most [`ijson::MAX_DEPTH`] levels.
+pub const MAX_NESTING: usize = 24;
+
 impl Intent {
     /// Checks a draft.
     ///
@@ -164,8 +168,17 @@ fn read<T: std::str::FromStr<Err: std::fmt::Display>>(
 fn object(field: &'static str, value: Option<Value>) -> Result<Value, DraftError> {
     match value {
         None | Some(Value::Null) => Ok(Value::Object(Map::new())),
-        Some(object @ Value::Object(_)) => Ok(object),
+        Some(object @ Value::Object(_)) if !is_deeper(&object, MAX_NESTING) => Ok(object),
+        Some(Value::Object(_)) => Err(DraftError { field, rule: format!("nested deeper than {MAX_NESTING}") }),
         Some(_) => Err(DraftError { field, rule: "an object is expected".to_owned() }),
+    }
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),
+        Value::Object(members) => levels == 0 || members.values().any(|member| is_deeper(member, levels - 1)),
+        _ => false,
     }
 }
 
@@ -218,5 +231,8 @@ mod tests {
         assert_eq!(field(Draft { on_behalf_of: Some("x".to_owned()), ..draft("{}") }), Err("on_behalf_of"));
         let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_CANONICAL_BYTES));
         assert_eq!(field(draft(&long)), Err("arguments"));
+        let nested = |levels: usize| format!("{}{{}}{}", r#"{"a":"#.repeat(levels - 1), "}".repeat(levels - 1));
+        assert_eq!(field(draft(&nested(MAX_NESTING))), Ok(()));
+        assert_eq!(field(draft(&nested(MAX_NESTING + 1))), Err("arguments"));
     }
 }

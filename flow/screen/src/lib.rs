@@ -5,5 +5,5 @@ mod intent;
 mod limits;
 
 pub use cleared::{Cleared, ScreenError, screen};
-pub use intent::{Draft, DraftError, Intent, MAX_CANONICAL_BYTES, intent_hash};
+pub use intent::{Draft, DraftError, Intent, MAX_CANONICAL_BYTES, MAX_NESTING, intent_hash};
 pub use limits::{Limits, Rate, Retry};

@@ -1,6 +1,6 @@
 //! What must hold for any bytes at all, at each place where a stranger's bytes are read.
 //!
-//! One function for each place. `tests/hostile.rs` calls them with seeds and with what proptest makes
+//! One function for each place. `tests/any_bytes.rs` calls them with seeds and with what proptest makes
 //! up, on any toolchain; `fuzz/` calls the same functions from libFuzzer. Each reads its input twice:
 //! as it is, and as changes to something valid, which reaches further than noise does.
 

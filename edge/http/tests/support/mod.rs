@@ -109,8 +109,8 @@ impl World {
         )
         .await
         .unwrap();
-        let table = RoleTable::evaluate(ROLE_POLICY).unwrap();
-        let roles = RoleRights::new(|role| table.rights(role));
+        let table = RoleTable::load(ROLE_POLICY).unwrap();
+        let roles = RoleRights::new(|role| table.of(role));
         let (epochs, key_prefix) = (KnownEpochs::default(), KeyPrefix::default());
         let rate = |per_minute, burst| Rate {
             per_minute: NonZeroU32::new(per_minute).unwrap(),

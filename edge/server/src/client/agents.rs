@@ -66,7 +66,8 @@ pub(super) async fn run(way: &Way, command: AgentsCommand, terminal: Terminal) -
     let to = way.connect()?;
     let request = match command {
         AgentsCommand::List(page) => {
-            let columns = &[("ID", "/id"), ("NAME", "/name"), ("OWNER", "/owner_id"), ("RETIRED", "/retired_at")];
+            let columns =
+                &[("ID", "/id"), ("NAME", "/name"), ("OWNER", "/owner_id"), ("RETIRED", "/retired_at")];
             Request::list(AT, &page, columns)
         }
         AgentsCommand::Show { id } => Request::get(format!("{AT}/{id}")),
@@ -93,7 +94,8 @@ async fn create_with_key(
     (as_json, terminal): (bool, Terminal),
 ) -> anyhow::Result<()> {
     let refused = || format!("`{}` can't be made", file.display());
-    let mut kept = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).with_context(refused)?;
+    let mut kept =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).with_context(refused)?;
     let made = async {
         let agent = create.ask(to).await?;
         accepted(&agent)?;
@@ -115,9 +117,14 @@ async fn create_with_key(
     writeln!(kept, "{}", key.at("/data/secret")).and_then(|()| kept.sync_all()).with_context(refused)?;
     if as_json {
         let agent = agent.body.get("data").unwrap_or(&Value::Null);
-        terminal.line(json!({ "data": { "agent": agent, "key_id": key.at("/data/id"), "key_file": file } }))?;
+        terminal
+            .line(json!({ "data": { "agent": agent, "key_id": key.at("/data/id"), "key_file": file } }))?;
     } else {
-        terminal.line(format_args!("agent {} ({})", printable(agent.at("/data/name")), agent.at("/data/id")))?;
+        terminal.line(format_args!(
+            "agent {} ({})",
+            printable(agent.at("/data/name")),
+            agent.at("/data/id")
+        ))?;
         terminal.line(format_args!("its key is in {}", file.display()))?;
     }
     Ok(())

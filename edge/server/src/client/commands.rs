@@ -189,9 +189,11 @@ impl KeysCommand {
             ),
             Self::Show { id } => Request::get(format!("{AT}/{id}")),
             Self::Create(new) => Request::send(Method::POST, AT, new.body()),
-            Self::Rotate { id, overlap } => {
-                Request::send(Method::POST, format!("{AT}/{id}/rotate"), json!({ "overlap_seconds": overlap }))
-            }
+            Self::Rotate { id, overlap } => Request::send(
+                Method::POST,
+                format!("{AT}/{id}/rotate"),
+                json!({ "overlap_seconds": overlap }),
+            ),
             Self::Revoke { id, reason } => {
                 Request::send(Method::POST, format!("{AT}/{id}/revoke"), json!({ "reason": reason }))
             }
@@ -241,13 +243,21 @@ impl MembersCommand {
             Self::List(page) => Request::list(
                 AT,
                 &page,
-                &[("ID", "/id"), ("NAME", "/name"), ("ROLE", "/role"), ("REMOVED", "/removed_at"), ("EMAIL", "/email")],
+                &[
+                    ("ID", "/id"),
+                    ("NAME", "/name"),
+                    ("ROLE", "/role"),
+                    ("REMOVED", "/removed_at"),
+                    ("EMAIL", "/email"),
+                ],
             ),
             Self::Show { id } => Request::get(format!("{AT}/{id}")),
             Self::Create { name, email, role } => {
                 Request::send(Method::POST, AT, json!({ "name": name, "email": email, "role": role }))
             }
-            Self::Role { id, role } => Request::send(Method::PATCH, format!("{AT}/{id}"), json!({ "role": role })),
+            Self::Role { id, role } => {
+                Request::send(Method::PATCH, format!("{AT}/{id}"), json!({ "role": role }))
+            }
             Self::Remove { id } => Request::order(Method::DELETE, format!("{AT}/{id}")),
         }
     }
@@ -348,8 +358,13 @@ impl RecordCommand {
         const AT: &str = "/api/v1/record";
         match self {
             Self::List { page, kind, correlation } => {
-                let columns =
-                    &[("SEQ", "/seq"), ("TIME", "/time"), ("TYPE", "/type"), ("REFS", "/refs"), ("HASH", "/entry_hash")];
+                let columns = &[
+                    ("SEQ", "/seq"),
+                    ("TIME", "/time"),
+                    ("TYPE", "/type"),
+                    ("REFS", "/refs"),
+                    ("HASH", "/entry_hash"),
+                ];
                 let request = Request::list(AT, &page, columns);
                 let request = request.with_query("type", kind.as_deref());
                 request.with_query("correlation_id", correlation.as_deref())

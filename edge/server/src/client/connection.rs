@@ -100,10 +100,14 @@ impl Connection {
         let request = request.body(Full::new(bytes)).context("the request can't be written")?;
         let asking = async {
             let response = self.client.request(request).await.with_context(|| {
-                format!("no server answers at {}: start one with `chancery serve`, or name it with --server", self.server)
+                format!(
+                    "no server answers at {}: start one with `chancery serve`, or name it with --server",
+                    self.server
+                )
             })?;
             let (head, body) = response.into_parts();
-            let text = Limited::new(body, LARGEST).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
+            let text =
+                Limited::new(body, LARGEST).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
             let body = serde_json::from_slice(&text).unwrap_or(Value::Null);
             Ok(Answer { status: head.status, text, body })
         };

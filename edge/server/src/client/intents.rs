@@ -141,7 +141,12 @@ pub(super) async fn run(way: &Way, command: IntentsCommand, terminal: Terminal) 
     request.perform(&to, way.json, terminal).await
 }
 
-async fn submit(to: &Connection, wanted: Submission, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+async fn submit(
+    to: &Connection,
+    wanted: Submission,
+    as_json: bool,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
     let mut body = wanted.subject.members();
     body.extend(wanted.context.map(|context| ("context".to_owned(), context)));
     body.extend(wanted.connector.map(|connector| ("connector".to_owned(), connector.into())));
@@ -170,8 +175,11 @@ fn tell(answer: &Answer, terminal: Terminal) -> anyhow::Result<()> {
     if let Some(score) = answer.body.pointer("/data/decision/risk/score") {
         terminal.line(format_args!("risk   {score}"))?;
     }
-    for reason in answer.body.pointer("/data/decision/reasons").and_then(Value::as_array).into_iter().flatten() {
-        let text = reason.get("message").and_then(Value::as_str).map_or_else(|| reason.to_string(), str::to_owned);
+    for reason in
+        answer.body.pointer("/data/decision/reasons").and_then(Value::as_array).into_iter().flatten()
+    {
+        let text =
+            reason.get("message").and_then(Value::as_str).map_or_else(|| reason.to_string(), str::to_owned);
         terminal.line(format_args!("reason {}", printable(&text)))?;
     }
     if let token @ [_, ..] = answer.at("/data/token").as_bytes() {
@@ -190,7 +198,8 @@ async fn save_evidence(to: &Connection, id: IntentId, file: &Path, terminal: Ter
             continue;
         }
         accepted(&answer)?;
-        std::fs::write(file, &answer.text).with_context(|| format!("`{}` can't be written", file.display()))?;
+        std::fs::write(file, &answer.text)
+            .with_context(|| format!("`{}` can't be written", file.display()))?;
         return Ok(terminal.line(format_args!("the evidence is in {}", file.display()))?);
     }
     bail!("the evidence is still not under a checkpoint; ask again with `chancery intents evidence {id}`")

@@ -27,7 +27,9 @@ impl PacksCommand {
     pub(super) fn request(self) -> Request {
         const AT: &str = "/api/v1/policies/packs";
         match self {
-            Self::List => Request::all(AT, &[("NAME", "/name"), ("TITLE", "/title"), ("DESCRIPTION", "/description")]),
+            Self::List => {
+                Request::all(AT, &[("NAME", "/name"), ("TITLE", "/title"), ("DESCRIPTION", "/description")])
+            }
             Self::Apply { name } => Request::order(Method::POST, format!("{}/apply", under(AT, &name))),
         }
     }
@@ -136,7 +138,12 @@ impl PoliciesCommand {
             Self::List(page) => Request::list(
                 AT,
                 &page,
-                &[("ID", "/id"), ("NAME", "/name"), ("IN FORCE", "/active_version"), ("CREATED", "/created_at")],
+                &[
+                    ("ID", "/id"),
+                    ("NAME", "/name"),
+                    ("IN FORCE", "/active_version"),
+                    ("CREATED", "/created_at"),
+                ],
             ),
             Self::Show { id } => Request::get(format!("{AT}/{id}")),
             Self::Text { id, version } => {

@@ -77,7 +77,12 @@ impl Request {
     }
 
     /// Asks, and shows the answer.
-    pub(super) async fn perform(self, to: &Connection, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+    pub(super) async fn perform(
+        self,
+        to: &Connection,
+        as_json: bool,
+        terminal: Terminal,
+    ) -> anyhow::Result<()> {
         let answer = self.ask(to).await?;
         if as_json {
             terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?;
@@ -91,7 +96,9 @@ impl Request {
 fn show(answer: &Answer, how: Show, terminal: Terminal) -> anyhow::Result<()> {
     let data = answer.body.get("data").unwrap_or(&answer.body);
     match (how, data) {
-        (Show::Body, _) | (_, Value::Null) => terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?,
+        (Show::Body, _) | (_, Value::Null) => {
+            terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?
+        }
         (Show::Text(at), _) => {
             for line in answer.at(at).lines() {
                 terminal.line(printable(line))?;

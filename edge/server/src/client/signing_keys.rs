@@ -35,14 +35,22 @@ impl SigningKeysCommand {
             Self::List(page) => Request::list(
                 AT,
                 &page,
-                &[("ID", "/id"), ("STATE", "/state"), ("ALGORITHM", "/algorithm"), ("CREATED", "/created_at"), ("KID", "/kid")],
+                &[
+                    ("ID", "/id"),
+                    ("STATE", "/state"),
+                    ("ALGORITHM", "/algorithm"),
+                    ("CREATED", "/created_at"),
+                    ("KID", "/kid"),
+                ],
             ),
             Self::Rotate { algorithm } => {
                 Request::send(Method::POST, format!("{AT}/rotate"), json!({ "algorithm": algorithm }))
             }
-            Self::Retire { id, compromised } => {
-                Request::send(Method::POST, format!("{AT}/{id}/retire"), json!({ "compromised": compromised }))
-            }
+            Self::Retire { id, compromised } => Request::send(
+                Method::POST,
+                format!("{AT}/{id}/retire"),
+                json!({ "compromised": compromised }),
+            ),
         }
     }
 }

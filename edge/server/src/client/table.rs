@@ -16,7 +16,9 @@ pub(super) fn lines(columns: &[Column], rows: &[Value]) -> Vec<String> {
     let body = rows.iter().map(|row| columns.iter().map(|(_, at)| cell(row.pointer(at))).collect());
     let cells: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
     let widths: Vec<usize> = (0..columns.len())
-        .map(|column| cells.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            cells.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max().unwrap_or(0)
+        })
         .map(|width| width.min(WIDEST))
         .collect();
     cells.iter().map(|row| line(row, &widths)).collect()

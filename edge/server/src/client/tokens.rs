@@ -64,7 +64,11 @@ impl TokensCommand {
                     (None, Some(id)) => ("key", Some(id.as_uuid())),
                     (None, None) => ("organization", None),
                 };
-                Request::send(Method::POST, format!("{AT}/revoke"), json!({ "kind": kind, "id": id, "reason": reason }))
+                Request::send(
+                    Method::POST,
+                    format!("{AT}/revoke"),
+                    json!({ "kind": kind, "id": id, "reason": reason }),
+                )
             }
         })
     }

@@ -41,6 +41,7 @@ impl Way {
 }
 
 fn read_key(file: &Path) -> anyhow::Result<SecretString> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("the key file `{}` does not read", file.display()))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the key file `{}` does not read", file.display()))?;
     Ok(text.trim().to_owned().into())
 }

@@ -20,7 +20,10 @@ pub(super) async fn tell(story: &mut Story, scene: &Scene) -> anyhow::Result<All
     let answer = story.ask(&scene.agent, (Method::POST, INTENTS), Some(&refund)).await?;
     let allowed =
         Allowed { id: answer.at("/data/id").to_owned(), token: answer.at("/data/token").to_owned(), refund };
-    story.check(answer.status == 200 && answer.at("/data/decision/effect") == "allow", "the intent is allowed")?;
+    story.check(
+        answer.status == 200 && answer.at("/data/decision/effect") == "allow",
+        "the intent is allowed",
+    )?;
     story.check(!allowed.token.is_empty(), "a token came with it, after the decision was recorded")?;
     let redemption = Scene::redemption(&allowed.token, &allowed.refund);
     let used = story.ask(&scene.gateway, (Method::POST, VERIFY), Some(&redemption)).await?;

@@ -12,7 +12,10 @@ pub(super) async fn tell(story: &mut Story, scene: &Scene) -> anyhow::Result<()>
     let token = answer.at("/data/token");
     let changed = Scene::redemption(token, &wanted);
     let refused = story.ask(&scene.gateway, (Method::POST, VERIFY), Some(&changed)).await?;
-    story.check(refused.status == 403 && refused.at("/error/code") == "token_invalid", "changed arguments are refused")?;
+    story.check(
+        refused.status == 403 && refused.at("/error/code") == "token_invalid",
+        "changed arguments are refused",
+    )?;
     let as_asked = Scene::redemption(token, &asked);
     let used = story.ask(&scene.gateway, (Method::POST, VERIFY), Some(&as_asked)).await?;
     story.check(used.status == 200, "for what it was made for, it still works")

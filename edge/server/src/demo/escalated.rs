@@ -14,7 +14,11 @@ pub(super) async fn tell(story: &mut Story, scene: &Scene) -> anyhow::Result<()>
         let part = |name: &str| requirement.get(name).cloned().unwrap_or_default();
         let message = part("message");
         let said = message.as_str().unwrap_or("the risk asks for it");
-        story.say(&format!("needed: {} × {} ({said})", part("approvals"), part("role").as_str().unwrap_or("?")))?;
+        story.say(&format!(
+            "needed: {} × {} ({said})",
+            part("approvals"),
+            part("role").as_str().unwrap_or("?")
+        ))?;
     }
     story.check(answer.status == 202, "the answer is 202: not yet")?;
     story.check(needed.is_some_and(|needed| !needed.is_empty()), "it says who has to approve")?;

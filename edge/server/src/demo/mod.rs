@@ -9,8 +9,8 @@ mod escalated;
 mod evidence;
 mod replayed;
 mod scene;
-mod stranger;
 mod story;
+mod stranger;
 mod tampering;
 
 use std::fs::Permissions;
@@ -31,7 +31,8 @@ use crate::terminal::Terminal;
 /// When the server does not start, or anything is not as the story says.
 pub async fn run(terminal: Terminal) -> anyhow::Result<()> {
     // Started by root, Postgres runs as someone else, who must pass through.
-    let open_to_pass = Permissions::from_mode(if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 });
+    let open_to_pass =
+        Permissions::from_mode(if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 });
     let folder = tempfile::Builder::new().prefix("chancery-demo-").permissions(open_to_pass).tempdir()?;
     let mut story = Story::begin(terminal)?;
     let running = Running::start(&config(&folder), Surroundings::system()).await?;

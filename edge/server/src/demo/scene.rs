@@ -44,12 +44,15 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) async fn set(story: &mut Story, running: &Running, folder: &Path) -> anyhow::Result<Self> {
         story.step("The scene")?;
-        story.say("Acme and Globex are organizations. Acme has an agent, refund-bot, and a payment gateway.")?;
+        story.say(
+            "Acme and Globex are organizations. Acme has an agent, refund-bot, and a payment gateway.",
+        )?;
         let acme = running.books.found(Founding::new("Acme", None)?).await?;
         let globex = running.books.found(Founding::new("Globex", None)?).await?;
         let server = Connection::new(&format!("http://{}", running.address), None)?;
         let admin = speaker(&server, "Acme's admin", &acme.admin_key)?;
-        let agent = enlist(story, &server, &admin, "refund-bot", json!(["intents:submit", "intents:read"])).await?;
+        let agent =
+            enlist(story, &server, &admin, "refund-bot", json!(["intents:submit", "intents:read"])).await?;
         let gateway = enlist(story, &server, &admin, CONNECTOR, json!(["tokens:verify"])).await?;
         let pack = story.ask(&admin, (Method::POST, "/api/v1/policies/packs/payments/apply"), None).await?;
         story.check(pack.status.is_success(), "the policy pack `payments` is in force")?;
@@ -86,7 +89,11 @@ impl Scene {
 }
 
 /// An organization founded for one experiment, with its admin.
-pub(super) async fn found(running: &Running, scene: &Scene, name: &'static str) -> anyhow::Result<(Founded, Speaker)> {
+pub(super) async fn found(
+    running: &Running,
+    scene: &Scene,
+    name: &'static str,
+) -> anyhow::Result<(Founded, Speaker)> {
     let founded = running.books.found(Founding::new(name, None)?).await?;
     let connection = scene.admin.connection.with_key(Some(&founded.admin_key))?;
     Ok((founded, Speaker { name, connection }))

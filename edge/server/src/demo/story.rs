@@ -28,7 +28,9 @@ pub(super) struct Story {
 impl Story {
     pub(super) fn begin(terminal: Terminal) -> anyhow::Result<Self> {
         terminal.line(terminal.paint(Style::Bold, "Chancery: an agent asks before it acts."))?;
-        terminal.line("A server of its own with an embedded Postgres, in a temporary folder; every request is real.")?;
+        terminal.line(
+            "A server of its own with an embedded Postgres, in a temporary folder; every request is real.",
+        )?;
         Ok(Self { terminal, steps: 0, held: 0, failed: 0 })
     }
 
@@ -63,7 +65,11 @@ impl Story {
     /// Says whether something held.
     pub(super) fn check(&mut self, held: bool, what: &str) -> anyhow::Result<()> {
         let (style, mark) = if held { (Style::Good, "✓") } else { (Style::Bad, "✗") };
-        if held { self.held += 1 } else { self.failed += 1 }
+        if held {
+            self.held += 1
+        } else {
+            self.failed += 1
+        }
         Ok(self.terminal.line(self.terminal.paint(style, format_args!("    {mark} {}", printable(what))))?)
     }
 

@@ -69,7 +69,8 @@ const TABLES: [&str; 3] = ["entries", "checkpoints", "heads"];
 pub(super) async fn tell(story: &mut Story, scene: &Scene, running: &Running) -> anyhow::Result<()> {
     story.step("The database's superuser rewrites the past: each time it shows")?;
     let org = experiment(running, scene).await?;
-    let options = running.superuser.clone().context("the demo runs on the embedded Postgres")?.database("chancery");
+    let options =
+        running.superuser.clone().context("the demo runs on the embedded Postgres")?.database("chancery");
     let mut superuser = PgConnection::connect_with(&options).await?;
     let before = verify(running, scene, org, Outside::Known).await?;
     story.check(before.is_intact(), "before, the record of an organization of its own is whole")?;
@@ -100,7 +101,8 @@ async fn experiment(running: &Running, scene: &Scene) -> anyhow::Result<OrgId> {
     let (founded, admin) = found(running, scene, "Initech").await?;
     let mut entries = 1;
     for name in ["one", "two", "three", "four", "five"] {
-        let made = admin.connection.ask(Method::POST, "/api/v1/agents", Some(&json!({ "name": name }))).await?;
+        let made =
+            admin.connection.ask(Method::POST, "/api/v1/agents", Some(&json!({ "name": name }))).await?;
         ensure!(made.status == 201, "no agent: {}", made.status);
         entries += 1;
     }
@@ -123,7 +125,12 @@ enum Outside {
 }
 
 /// What `chancery record verify` finds.
-async fn verify(running: &Running, scene: &Scene, org: OrgId, knows: Outside) -> anyhow::Result<Verification> {
+async fn verify(
+    running: &Running,
+    scene: &Scene,
+    org: OrgId,
+    knows: Outside,
+) -> anyhow::Result<Verification> {
     let outside = match knows {
         Outside::Known => outside(&scene.checkpoints, &running.vkey)?,
         Outside::Unknown => Vec::new(),
