@@ -103,6 +103,15 @@ impl<G: Inner, I: Input> Cx<G, I> {
         Ok(self.app.store.read(self.entered().scope()).await?)
     }
 
+    /// That the caller's key and rights are current, for a handler that reads nothing else of the
+    /// organization: every other transaction says so by beginning.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the organization changed.
+    pub async fn confirm(&self) -> Result<(), ApiError> {
+        self.read().await.map(drop)
+    }
+
     /// A transaction that changes something in the caller's organization.
     ///
     /// # Errors

@@ -99,6 +99,11 @@ impl ApiError {
         self.0.stale
     }
 
+    /// Whether it refuses by what is remembered of the organization, which may be out of date.
+    pub(crate) fn rests_on_memory(&self) -> bool {
+        matches!(self.0.code, Code::InsufficientScope | Code::OrganizationHalted)
+    }
+
     /// The text for the log, when there is more to say than the code.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()

@@ -85,11 +85,11 @@ impl<P: Allow> Guard for Needs<P> {
 async fn enter(app: &App, head: &Head) -> Result<Entered, ApiError> {
     let key = credential(&head.headers)?;
     let caller = app.authenticator.authenticate(key).await?;
-    let seen = Seen { org: caller.org(), key: caller.key() };
-    let first_run = head.seen.set(seen).is_ok();
+    let (org, key) = (caller.org(), caller.key());
     let entered = app.entrance.enter(caller).await?;
-    if first_run {
-        app.limits.check(seen.org, seen.key).map_err(|retry| {
+    let before = head.see(Seen { org, key, scope: entered.scope().clone() });
+    if before.is_none() {
+        app.limits.check(org, key).map_err(|retry| {
             ApiError::new(Code::RateLimited, "too many requests for this key or its organization")
                 .retry_after(retry.after_seconds)
         })?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use axum::RequestExt;
 use axum::body::Body;
@@ -11,6 +11,7 @@ use axum::extract::{RawPathParams, Request};
 use chancery_api::Code;
 use chancery_crypto::Random;
 use chancery_model::{Clock, KeyId, OrgId};
+use chancery_store::Scope;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::ApiError;
@@ -63,10 +64,12 @@ fn is_well_formed(id: &[u8]) -> bool {
 }
 
 /// Who turned out to be asking: for the log, and so that a repeated run is not charged again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) org: OrgId,
     pub(crate) key: KeyId,
+    /// What is remembered of the organization stands in the cache at this scope's epoch.
+    pub(crate) scope: Scope,
 }
 
 /// A request without its body.
@@ -75,7 +78,7 @@ pub struct Head {
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) params: Vec<(Box<str>, Box<str>)>,
-    pub(crate) seen: OnceLock<Seen>,
+    seen: Mutex<Option<Seen>>,
 }
 
 /// Headers hold an API key, and a query anything: only the id is shown.
@@ -97,8 +100,18 @@ impl Head {
             // A path that is not UTF-8 names nothing.
             Err(_) => return Err(ApiError::not_found()),
         };
-        let head = Self { id, uri: parts.uri, headers: parts.headers, params, seen: OnceLock::new() };
+        let head = Self { id, uri: parts.uri, headers: parts.headers, params, seen: Mutex::new(None) };
         Ok((head, body))
+    }
+
+    /// Who asks, as far as the last run got.
+    pub(crate) fn seen(&self) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers who asks; gives who it was in the run before.
+    pub(crate) fn see(&self, seen: Seen) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).replace(seen)
     }
 
     /// The request's id.

@@ -65,7 +65,7 @@ pub(crate) struct Told<'a> {
 impl Told<'_> {
     /// Writes the line.
     pub(crate) fn log(&self) {
-        let seen = self.head.and_then(|head| head.seen.get());
+        let seen = self.head.and_then(Head::seen);
         let (code, cause) =
             self.failure.as_ref().map_or((None, None), |(code, cause)| (Some(code), cause.as_deref()));
         macro_rules! line {
@@ -77,8 +77,8 @@ impl Told<'_> {
                     status = self.status.as_u16(),
                     duration_us = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
                     request_id = self.id.as_str(),
-                    org = seen.map(|seen| tracing::field::display(seen.org)),
-                    key = seen.map(|seen| tracing::field::display(seen.key)),
+                    org = seen.as_ref().map(|seen| tracing::field::display(seen.org)),
+                    key = seen.as_ref().map(|seen| tracing::field::display(seen.key)),
                     code = code.map(|code| code.as_str()),
                     cause,
                 )

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use chancery_api::Code;
+use chancery_store::StoreError;
 use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use utoipa::openapi::path::OperationBuilder;
@@ -136,18 +137,27 @@ where
             let input = I::read(&head, &bytes)?;
             handler(Cx { app: Arc::clone(&app), head: Arc::clone(&head), proof, input }).await
         };
-        match run.await {
+        let error = match run.await {
             Ok(answer) => return Ok(answer.respond()),
-            Err(error) => match (error.stale_epoch(), head.seen.get()) {
-                (Some(epoch), Some(seen)) => {
-                    app.authenticator.epochs().learn(seen.org, epoch);
-                    last = Some(error);
-                }
-                _ => return Err(error),
-            },
+            Err(error) => confirm(&app, &head, error).await,
+        };
+        let Some(epoch) = error.stale_epoch() else { return Err(error) };
+        if let Some(seen) = head.seen() {
+            app.authenticator.epochs().learn(seen.org, epoch);
         }
+        last = Some(error);
     }
     Err(last.unwrap_or_else(|| ApiError::internal("no run")))
+}
+
+/// A refusal that rests on what is remembered is given only while that is current: a right just
+/// granted, or an organization just resumed, counts at once.
+async fn confirm(app: &App, head: &Head, error: ApiError) -> ApiError {
+    let Some(seen) = head.seen().filter(|_| error.rests_on_memory()) else { return error };
+    match app.store.read(&seen.scope).await {
+        Err(StoreError::Stale { epoch }) => ApiError::stale(epoch),
+        Ok(_) | Err(_) => error,
+    }
 }
 
 /// Receives a body, within the limits of size and time.

@@ -195,6 +195,8 @@ async fn every_administrative_change_works_and_the_next_request_knows_it() {
     call("POST", at("/emergency/halt"), json!({"reason": "drill"}), 409).await;
     assert_eq!(call("GET", at("/organization"), Value::Null, 200).await["halted"], true);
     call("POST", at("/emergency/resume"), json!({"reason": "over"}), 200).await;
+    call("POST", at("/emergency/halt"), json!({"reason": "drill"}), 200).await;
+    call("POST", at("/emergency/resume"), json!({"reason": "over"}), 200).await;
     call("POST", at(&format!("/agents/{agent}/retire")), Value::Null, 200).await;
     assert_eq!(world.call(successor, "GET", "/api/v1/me", Value::Null).await.code(), "api_key_invalid");
     call("DELETE", at(&format!("/members/{bo}")), Value::Null, 200).await;
@@ -241,4 +243,37 @@ async fn meters_name_routes_and_never_what_a_client_chose() {
     );
     assert!(text.contains("http_request_seconds"), "{text}");
     assert!(!text.to_lowercase().contains("canary"), "{text}");
+}
+
+/// This process is told of no change, so it stands for any other process too.
+#[tokio::test]
+async fn a_revoke_and_a_grant_hold_on_the_next_request() {
+    let world = World::start().await;
+    let org = world.found("acme").await;
+    for route in routes() {
+        let (Method::GET, false) = (route.method.clone(), route.access == Access::Public) else { continue };
+        let scope =
+            if let Access::Needs(permission) = route.access { permission.as_str() } else { "record:read" };
+        let key = world.key(&org, &[scope]).await;
+        let before = world.call(&key, "GET", &filled(route.path), Value::Null).await;
+        assert!(![401, 403].contains(&before.status.as_u16()), "{route:?}: {}", before.text);
+        let keys = world.call(&org.key, "GET", "/api/v1/api-keys?limit=1", Value::Null).await.json();
+        let path = format!("/api/v1/api-keys/{}/revoke", keys["data"][0]["id"].as_str().unwrap());
+        world.call(&org.key, "POST", &path, json!({"reason": "drill"})).await;
+        let after = world.call(&key, "GET", &filled(route.path), Value::Null).await;
+        assert_eq!(after.code(), "api_key_invalid", "{route:?}");
+        world.clock.advance_seconds(5);
+    }
+    let bo = json!({"name": "Bo", "email": "bo@example.org", "role": "operator"});
+    let bo = world.call(&org.key, "POST", "/api/v1/members", bo).await.json()["data"]["id"].clone();
+    let key = json!({"name": "bo", "holder": {"type": "member", "id": bo}, "environment": "live",
+        "scopes": ["agents:manage"]});
+    let key = world.call(&org.key, "POST", "/api/v1/api-keys", key).await.json();
+    let key = key["data"]["secret"].as_str().unwrap();
+    let path = format!("/api/v1/members/{}", bo.as_str().unwrap());
+    for (role, status) in [("operator", 201), ("viewer", 403), ("operator", 201), ("viewer", 403)] {
+        world.call(&org.key, "PATCH", &path, json!({"role": role})).await;
+        let made = world.call(key, "POST", "/api/v1/agents", json!({"name": "bot"})).await;
+        assert_eq!(made.status.as_u16(), status, "{role}: {}", made.text);
+    }
 }

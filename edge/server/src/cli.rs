@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chancery_config::{Config, Sources};
+use chancery_config::{Config, Log, LogLevel, Sources};
 use chancery_model::Slug;
 use clap::{Args, Parser, Subcommand};
 
@@ -149,9 +149,7 @@ impl Place {
                 folder.to_str().ok_or_else(|| anyhow::anyhow!("the data directory's path is not UTF-8"))?;
             sources.environment.insert("CHANCERY_DATA_DIR".to_owned(), folder.to_owned());
         }
-        let config = Config::load(&sources)?;
-        logging::begin(&config.log);
-        Ok(config)
+        Ok(Config::load(&sources)?)
     }
 }
 
@@ -162,9 +160,15 @@ impl Cli {
     /// When it can't be done; the text is for people.
     pub(crate) async fn act(self) -> anyhow::Result<()> {
         let terminal = Terminal::stdout();
+        if !matches!(self.command, Command::Serve { .. } | Command::Demo) {
+            // A command's answer is its output; the log tells only what went wrong on the way.
+            logging::begin(Log { level: LogLevel::Warn, ..Log::default() });
+        }
         match self.command {
             Command::Serve { place, organization } => {
-                serve::serve(place.load()?, &organization, terminal).await
+                let config = place.load()?;
+                logging::begin(config.log);
+                serve::serve(config, &organization, terminal).await
             }
             Command::Demo => demo::run(terminal).await,
             Command::Org { place, command: OrgCommand::Create { name, slug } } => {

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 const OTHERS: &str = "sqlx=warn,hyper=warn,h2=warn,rustls=warn";
 
 /// Begins to log. What was begun before (by a test) goes on.
-pub(crate) fn begin(log: &Log) {
+pub(crate) fn begin(log: Log) {
     let filter = EnvFilter::new(format!("{},{OTHERS}", log.level.as_str()));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // Fails only when a log was begun already.

@@ -349,12 +349,16 @@ pub async fn list(scoped: &mut Scoped<Read>) -> Result<Vec<SigningKeyRecord>, St
 /// # Errors
 /// When the store does not answer.
 pub async fn jwks(scoped: &mut Scoped<Read>) -> Result<Value, StoreError> {
-    let keys: Vec<Value> = list(scoped)
-        .await?
-        .into_iter()
-        .filter(|key| key.state != KeyState::Retired)
-        .map(|key| key.jwk)
-        .collect();
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT public_jwk FROM signing_keys WHERE org_id = $1 AND state <> 'retired' ORDER BY id DESC",
+    )
+    .bind(scoped.org().as_uuid())
+    .fetch_all(scoped.connection())
+    .await?;
+    let keys: Vec<Value> = rows
+        .iter()
+        .map(|jwk| serde_json::from_str(jwk).map_err(|error| StoreError::corrupt("signing_keys", error)))
+        .collect::<Result<_, _>>()?;
     Ok(json!({ "keys": keys }))
 }
 

@@ -36,14 +36,14 @@ async fn order(
         Halt::Halt => ("organization.halted", true),
         Halt::Resume => ("organization.resumed", false),
     };
-    // Known at the caller's epoch, which committing compares.
+    let scoped = cx.write().await?;
+    // Known at the caller's epoch, which is current: the transaction began.
     if cx.caller().record().halted == halted {
         return Err(ApiError::new(Code::HaltUnchanged, "the organization already is in that state"));
     }
     let payload = json!({ "reason": cx.input.0.reason });
     let mut change = Change::new(kind, Epoch::Bump, ("organization", cx.org().to_string()), payload);
     change.halt = Some(halt);
-    let scoped = cx.write().await?;
     let receipt = cx.commit(scoped, change).await?;
     Ok(Answer::changed(EmergencyState { halted }, &receipt))
 }

@@ -10,6 +10,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn show(cx: Cx<AnyCaller>) -> Result<Answer<Me>, ApiError> {
+    cx.confirm().await?;
     let caller = cx.proof.caller();
     let record = caller.record();
     Ok(Answer::read(Me {

@@ -17,7 +17,8 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(_: Cx<Needs<PoliciesRead>>) -> Result<Many<Pack>, ApiError> {
+async fn list(cx: Cx<Needs<PoliciesRead>>) -> Result<Many<Pack>, ApiError> {
+    cx.confirm().await?;
     let packs = chancery_decide::Pack::builtin().iter().map(|pack| Pack {
         name: pack.name.clone(),
         title: pack.title.clone(),

@@ -53,6 +53,7 @@ async fn list(cx: Cx<Needs<PoliciesRead>, Query<ListQuery>>) -> Result<Many<Poli
 }
 
 async fn check(cx: Cx<Needs<PoliciesRead>, Json<CheckPolicy>>) -> Result<Answer<PolicyCheck>, ApiError> {
+    cx.confirm().await?;
     let policies = cx.app.policies.of(&cx.app.store, cx.scope()).await?;
     let (catalogue, text) = (Arc::clone(policies.catalogue()), cx.input.0.text.clone());
     // Strict validation takes milliseconds: not on a thread that answers requests.

@@ -56,6 +56,7 @@ async fn view(
 }
 
 async fn verify(cx: Cx<Needs<RecordRead>>) -> Result<Answer<RecordVerification>, ApiError> {
+    cx.confirm().await?;
     let depth = Depth { payloads: true, outside: &[], pace: Pace::Full };
     let found = verify_organization(&cx.app.store, &cx.app.checkpoint_key, cx.org(), depth, |_| {}).await?;
     Ok(Answer::read(RecordVerification {

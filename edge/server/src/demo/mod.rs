@@ -15,9 +15,10 @@ mod tampering;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use chancery_config::Config;
+use chancery_config::{Config, Sources};
 use tempfile::TempDir;
 
 use self::scene::Scene;
@@ -44,9 +45,12 @@ pub async fn run(terminal: Terminal) -> anyhow::Result<()> {
     if story.end()? { Ok(()) } else { bail!("not every step held") }
 }
 
-/// The defaults, on a free port.
+/// The defaults, on a free port. Of the environment only where the Postgres binaries are counts: the
+/// story never touches a database that exists.
 fn config(folder: &TempDir) -> Config {
     let mut config = Config::defaults(folder.path());
+    let environment = Sources::of_process(None).environment;
+    config.database.binaries = environment.get("PG_BIN").filter(|path| !path.is_empty()).map(PathBuf::from);
     config.server.listen = ([127, 0, 0, 1], 0).into();
     // As often as can be: the story waits for checkpoints.
     config.record.checkpoint_interval_ms = 100;
