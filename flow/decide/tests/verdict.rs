@@ -157,6 +157,7 @@ fn argument_errors_name_place_and_rule_but_never_the_value() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn policies_see_the_arguments_and_the_facts() {
     for (condition, arguments, context, allowed) in [
         ("context.arguments.amount.lessThan(decimal(\"50.1\"))", json!({"amount": 50}), Value::Null, true),

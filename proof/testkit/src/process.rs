@@ -51,6 +51,8 @@ impl ServerOptions {
         let mut command = Command::new(&self.program);
         command
             .args(arguments)
+            // The tests' own, which the server would take for a mistaken key of its configuration.
+            .env_remove("CHANCERY_FULL")
             .env("CHANCERY_DATA_DIR", &self.data_dir)
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

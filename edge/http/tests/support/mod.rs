@@ -195,8 +195,9 @@ impl World {
         self.send(request.unwrap()).await
     }
 
-    /// The text of a key of the organization's admin with these scopes.
+    /// The text of a key of the organization's admin with these scopes, newer than any other.
     pub(crate) async fn key(&self, org: &Org, scopes: &[&str]) -> String {
+        self.clock.advance_seconds(1);
         let body = serde_json::json!({"name": "some", "holder": {"type": "member", "id": org.admin},
             "environment": "live", "scopes": scopes});
         let made = self.call(&org.key, "POST", "/api/v1/api-keys", body).await;
