@@ -54,9 +54,8 @@ pub fn decimal_text(number: f64) -> Option<String> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let in_range = whole.len() < 15 || (whole.len() == 15 && whole < "922337203685477");
-    (plain(whole) && plain(fraction) && fraction.len() <= 4 && in_range).then(|| {
-        if text.contains('.') { text.clone() } else { format!("{text}.0") }
-    })
+    (plain(whole) && plain(fraction) && fraction.len() <= 4 && in_range)
+        .then(|| if text.contains('.') { text.clone() } else { format!("{text}.0") })
 }
 
 #[derive(Clone, Copy)]
@@ -119,7 +118,9 @@ impl<'de> Visitor<'de> for Strict {
             return Ok(Value::Number((value as i64).into()));
         }
         if decimal_text(value).is_none() {
-            return Err(E::custom("a number must be an integer up to 2^53 or a decimal of at most four fractional digits"));
+            return Err(E::custom(
+                "a number must be an integer up to 2^53 or a decimal of at most four fractional digits",
+            ));
         }
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
     }
@@ -213,7 +214,14 @@ mod tests {
 
     #[test]
     fn decimals_for_cedar() {
-        for (number, text) in [(12.5, Some("12.5")), (-0.0001, Some("-0.0001")), (3.0, Some("3.0")), (0.00001, None), (1e21, None), (9.3e14, None)] {
+        for (number, text) in [
+            (12.5, Some("12.5")),
+            (-0.0001, Some("-0.0001")),
+            (3.0, Some("3.0")),
+            (0.00001, None),
+            (1e21, None),
+            (9.3e14, None),
+        ] {
             assert_eq!(decimal_text(number).as_deref(), text, "{number}");
         }
     }

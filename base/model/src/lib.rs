@@ -13,11 +13,11 @@ mod principal;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use id::{
-    AgentId, CorrelationId, DelegationId, EntropyBytes, IntentId, KeyId, MemberId, OrgId, PolicyId,
-    ParseIdError, PrincipalId, SigningKeyId, SubjectKeyId, TokenId,
+    AgentId, CorrelationId, DelegationId, EntropyBytes, IntentId, KeyId, MemberId, OrgId, ParseIdError,
+    PolicyId, PrincipalId, SigningKeyId, SubjectKeyId, TokenId,
 };
 pub use name::{
-    ActionName, Audience, DisplayName, NameError, ResourceId, ResourceType, Slug, MAX_RESOURCE_ID_BYTES,
+    ActionName, Audience, DisplayName, MAX_RESOURCE_ID_BYTES, NameError, ResourceId, ResourceType, Slug,
 };
 pub use permission::{ParsePermissionError, Permission};
 pub use principal::{Environment, Principal, Role, UnknownVariant};

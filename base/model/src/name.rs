@@ -79,14 +79,29 @@ fn is_identifier(text: &str) -> bool {
 }
 
 fn is_action(text: &str) -> bool {
-    text.len() <= 96 && text.split('.').all(|part| is_identifier(part))
+    text.len() <= 96 && text.split('.').all(is_identifier)
 }
 
 fn is_resource_type(text: &str) -> bool {
     // `Agent`, `Member` and the like are ours: a resource of that type could pose as a principal.
     text.len() <= 64
         && is_identifier(text)
-        && !matches!(text, "Agent" | "Member" | "Organization" | "Action" | "Role" | "Record" | "Set" | "String" | "Long" | "Bool" | "Boolean" | "Entity" | "Extension")
+        && !matches!(
+            text,
+            "Agent"
+                | "Member"
+                | "Organization"
+                | "Action"
+                | "Role"
+                | "Record"
+                | "Set"
+                | "String"
+                | "Long"
+                | "Bool"
+                | "Boolean"
+                | "Entity"
+                | "Extension"
+        )
 }
 
 fn is_printable(text: &str, most_bytes: usize) -> bool {

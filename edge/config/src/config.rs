@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Source;
-use crate::{Database, Keys, Limits, Log, Policies, Record, Server, Tokens};
+use crate::{Database, Keys, Limits, Log, Policies, Record, Server};
 
 /// The effective configuration of one server. Paths are absolute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,8 +21,6 @@ pub struct Config {
     pub database: Database,
     /// How often callers may ask.
     pub limits: Limits,
-    /// Authority tokens.
-    pub tokens: Tokens,
     /// API keys.
     pub keys: Keys,
     /// The record.
@@ -46,7 +44,6 @@ impl Config {
             server: Server::default(),
             database: Database::default(),
             limits: Limits::default(),
-            tokens: Tokens::default(),
             keys: Keys::default(),
             record: Record::defaults(data_dir),
             policies: Policies::default(),

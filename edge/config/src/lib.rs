@@ -28,7 +28,6 @@ mod record;
 mod reference;
 mod server;
 mod sources;
-mod tokens;
 mod validate;
 
 pub use config::Config;
@@ -42,4 +41,3 @@ pub use record::Record;
 pub use reference::{KEYS, Key};
 pub use server::{Server, Tls};
 pub use sources::Sources;
-pub use tokens::Tokens;

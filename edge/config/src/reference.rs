@@ -28,7 +28,7 @@ const fn key(name: &'static str, expected: &'static str) -> Key {
 }
 
 /// Every key that can be set.
-pub const KEYS: [Key; 29] = [
+pub const KEYS: [Key; 27] = [
     key("data_dir", "a path"),
     key("kek_file", "a path"),
     key("server.listen", "an IP address and a port, such as \"127.0.0.1:8420\""),
@@ -48,9 +48,7 @@ pub const KEYS: [Key; 29] = [
     key("limits.key_burst", "a number, 1 or more"),
     key("limits.organization_per_minute", "a number, 1 or more"),
     key("limits.organization_burst", "a number, 1 or more"),
-    key("tokens.issuer", "an address such as \"https://chancery.example.com\""),
-    key("tokens.default_ttl_seconds", "seconds, 30 to 900"),
-    key("keys.prefix", "2 to 12 of `a-z` and `0-9`, beginning with a letter"),
+    key("keys.prefix", "2 to 8 of `a-z`"),
     key("record.checkpoint_interval_ms", "milliseconds, 10 to 1000"),
     key("record.checkpoint_file", "a path"),
     key("record.queue_length", "a number, 1 to 1000000"),

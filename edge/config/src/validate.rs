@@ -26,8 +26,6 @@ pub(crate) fn validate(config: &Config, problems: &mut Vec<Problem>) {
     check.range("database.appender_connections", database.appender_connections.into(), 1..=1_000);
     check.range("database.worker_connections", database.worker_connections.into(), 1..=1_000);
 
-    check.text("tokens.issuer", config.tokens.issuer.as_deref(), is_web_address);
-    check.range("tokens.default_ttl_seconds", config.tokens.default_ttl_seconds.into(), 30..=900);
     check.text("keys.prefix", Some(&config.keys.prefix), is_prefix);
 
     let record = &config.record;
@@ -111,7 +109,5 @@ fn is_origin(text: &str) -> bool {
 }
 
 fn is_prefix(text: &str) -> bool {
-    (2..=12).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        && text.starts_with(|first: char| first.is_ascii_lowercase())
+    (2..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase())
 }

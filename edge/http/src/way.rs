@@ -51,7 +51,7 @@ pub(crate) async fn submit(
         now: app.clock.now(),
     };
     let outcome = match decide(cleared, &circumstances) {
-        Verdict::Permit(permit) if request.token => Outcome::Minted(minted(app, permit).await?),
+        Verdict::Permit(permit) if request.token => Outcome::Minted(Box::new(minted(app, permit).await?)),
         Verdict::Permit(permit) => Outcome::Permit(permit),
         Verdict::Escalation(escalation) => Outcome::Escalation(escalation),
         Verdict::Refusal(refusal) => Outcome::Refusal(refusal),

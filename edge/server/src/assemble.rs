@@ -168,8 +168,10 @@ impl Running {
         work.spawn(background::hear_epochs(app, stop_working.clone()));
         work.spawn(background::flush_last_used(store(), last_used, stop_working.clone()));
         work.spawn(background::tidy_meters(metrics, stop_working.clone()));
+        let outside = checkpointer.outside();
+        work.spawn(background::forget_idempotency_keys(store(), stop_working.clone()));
         work.spawn(checkpointer.run(every, stop()));
-        work.spawn(verify_forever(store(), vkey.clone(), VERIFIER_REST, stop()));
+        work.spawn(verify_forever(store(), vkey.clone(), outside, VERIFIER_REST, stop()));
         work.close();
 
         let lost = CancellationToken::new();

@@ -7,6 +7,7 @@ use chancery_authenticate::KnownEpochs;
 use chancery_http::App;
 use chancery_keys::LastUsed;
 use chancery_model::OrgId;
+use chancery_record::idempotency::{REMEMBERED_SECONDS, forget_old};
 use chancery_store::Store;
 use chancery_store::embedded::Embedded;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -16,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often uses of API keys are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// How often old idempotency keys are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// How often the meters are tidied.
 const METERS_EVERY: Duration = Duration::from_secs(5);
 /// The pause before a lost listener is opened again.
@@ -71,6 +74,19 @@ pub(crate) async fn flush_last_used(store: Store, last_used: Arc<LastUsed>, stop
         }
         if last {
             return;
+        }
+    }
+}
+
+/// Forgets idempotency keys that are older than they are remembered.
+pub(crate) async fn forget_idempotency_keys(store: Store, stop: CancellationToken) {
+    let mut ticks = interval(FORGET_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! { _ = ticks.tick() => {}, () = stop.cancelled() => return }
+        let before = store.keyring().clock().now().plus_seconds(-REMEMBERED_SECONDS);
+        if let Err(error) = forget_old(&store, before).await {
+            tracing::warn!(%error, "old idempotency keys are forgotten later");
         }
     }
 }

@@ -189,8 +189,7 @@ impl Authenticator {
     }
 
     async fn load(&self, id: KeyId, hash: SecretHash) -> Result<Arc<Known>, AuthenticateError> {
-        let record =
-            lookup(&self.store, id, &hash).await?.ok_or(AuthenticateError::Invalid("unknown"))?;
+        let record = lookup(&self.store, id, &hash).await?.ok_or(AuthenticateError::Invalid("unknown"))?;
         self.epochs.learn(record.org, record.epoch);
         let known = Arc::new(Known { record: Arc::new(record), hash });
         self.known.insert(id, Arc::clone(&known));

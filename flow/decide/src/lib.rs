@@ -54,5 +54,5 @@ pub use policies::{CompileError, MAX_POLICIES, Policies, PolicySource};
 pub use problem::PolicyProblem;
 pub use risk::{Factor, MAX_RISK, Risk, Thresholds, ThresholdsError};
 pub use roles::{ROLE_POLICY, RolePolicyError, RoleTable};
-pub use verdict::{Circumstances, Escalation, Permit, Refusal, Verdict, decide};
 pub use text::{DEFAULT_TIMEOUT_SECONDS, MAX_APPROVALS, MAX_POLICY_BYTES, MAX_TIMEOUT_SECONDS};
+pub use verdict::{Circumstances, Escalation, Permit, Refusal, Verdict, decide};

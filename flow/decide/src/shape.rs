@@ -84,9 +84,7 @@ impl Shape {
         Some(match (self, value) {
             (Self::Text, Value::String(text)) => RestrictedExpression::new_string(text.clone()),
             (Self::Integer, Value::Number(number)) => RestrictedExpression::new_long(number.as_i64()?),
-            (Self::Decimal, Value::Number(number)) => {
-                decimal(&ijson::decimal_text(number.as_f64()?)?)
-            }
+            (Self::Decimal, Value::Number(number)) => decimal(&ijson::decimal_text(number.as_f64()?)?),
             (Self::Boolean, Value::Bool(truth)) => RestrictedExpression::new_bool(*truth),
             (Self::Set(items), Value::Array(values)) => RestrictedExpression::new_set(
                 values.iter().map(|value| items.to_cedar(value)).collect::<Option<Vec<_>>>()?,

@@ -54,6 +54,7 @@ CREATE TABLE idempotency (
     created_at timestamptz NOT NULL,
     PRIMARY KEY (org_id, principal_id, route, key_hash)
 );
+CREATE INDEX idempotency_by_age ON idempotency (created_at);
 CALL protect('idempotency');
 CALL expose_to_appender('idempotency', 'SELECT, INSERT, DELETE');
 GRANT SELECT ON idempotency TO chancery_app;

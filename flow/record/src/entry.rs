@@ -90,7 +90,12 @@ pub(crate) async fn open_payload(
     };
     let row = hex(commitment);
     let plain = chancery_crypto::open(&key, &context(org, &row), sealed)?;
-    let corrupt = || KeyringError::Store(chancery_store::StoreError::corrupt("entries", "payload is not what was committed to"));
+    let corrupt = || {
+        KeyringError::Store(chancery_store::StoreError::corrupt(
+            "entries",
+            "payload is not what was committed to",
+        ))
+    };
     let (salt, payload) = plain.split_first_chunk::<SALT_BYTES>().ok_or_else(corrupt)?;
     if commit(salt, payload) != *commitment {
         return Err(corrupt());

@@ -77,7 +77,8 @@ pub async fn assemble(
     }
     let Some(opening) = opened.iter().find(|entry| is_opening(&entry.stored.kind)) else { return Ok(None) };
     let section = |name: &str| opening.payload.as_ref().and_then(|payload| payload.get(name)).cloned();
-    let (intent_section, principal, decision) = (section("intent"), section("principal"), section("decision"));
+    let (intent_section, principal, decision) =
+        (section("intent"), section("principal"), section("decision"));
     let claims = section("token").filter(|token| !token.is_null());
     let used = opened.iter().any(|entry| entry.stored.kind == kind::TOKEN_USED);
     let over = claims.as_ref().is_some_and(|claims| {
@@ -103,8 +104,11 @@ pub async fn assemble(
     };
     let approvals = payload_of(&[kind::GRANTED, kind::REJECTED]);
     let closed = payload_of(&[kind::CLOSED]);
-    let result_digest =
-        closed.first().and_then(|payload| payload.get("result_digest")).and_then(Value::as_str).map(str::to_owned);
+    let result_digest = closed
+        .first()
+        .and_then(|payload| payload.get("result_digest"))
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     let mut proven = Vec::new();
     for entry in opened {
         proven.push(prove(scoped.connection(), org, entry, size).await?);
@@ -232,7 +236,11 @@ async fn prove(
     })
 }
 
-async fn previous_hash(connection: &mut PgConnection, org: OrgId, seq: u64) -> Result<[u8; 32], EvidenceError> {
+async fn previous_hash(
+    connection: &mut PgConnection,
+    org: OrgId,
+    seq: u64,
+) -> Result<[u8; 32], EvidenceError> {
     if seq <= 1 {
         return Ok(GENESIS);
     }

@@ -87,7 +87,11 @@ async fn insert(
     Ok(done.rows_affected() == 1)
 }
 
-async fn find(connection: &mut PgConnection, org: Uuid, claim: &Claim) -> Result<Option<Earlier>, StoreError> {
+async fn find(
+    connection: &mut PgConnection,
+    org: Uuid,
+    claim: &Claim,
+) -> Result<Option<Earlier>, StoreError> {
     let row: Option<EarlierRow> = sqlx::query_as(
         "SELECT i.intent_id, i.request_hash, d.token, e.seq, e.entry_hash
          FROM idempotency i
@@ -115,4 +119,22 @@ impl TryFrom<EarlierRow> for Earlier {
             link: Link { seq, entry_hash: hash("entries", row.entry_hash)? },
         })
     }
+}
+
+/// How long an idempotency key is remembered, in seconds: a day.
+pub const REMEMBERED_SECONDS: i64 = 24 * 60 * 60;
+
+/// Forgets the keys that were used before `before`, a bounded number at a time. Gives how many.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn forget_old(store: &chancery_store::Store, before: Timestamp) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM idempotency WHERE created_at < $1 LIMIT 10000))",
+    )
+    .bind(before.to_offset())
+    .execute(store.appender())
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -20,7 +20,7 @@ pub mod checkpoint;
 mod committer;
 mod entry;
 pub mod evidence;
-mod idempotency;
+pub mod idempotency;
 mod intents;
 mod open;
 pub mod query;

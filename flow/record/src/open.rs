@@ -19,7 +19,7 @@ use crate::{RecordError, Recorder};
 #[derive(Debug)]
 pub enum Outcome {
     /// Permitted, and a token minted for it.
-    Minted(Minted),
+    Minted(Box<Minted>),
     /// Permitted, without a token.
     Permit(Permit),
     /// Escalated.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use chancery_authenticate::Caller;
 use chancery_evidence::GENESIS;
 use chancery_model::{KeyId, Principal, Timestamp, ijson};
-use chancery_store::{Change, CommitRight, Epoch, Halt, KeyringError, Receipt, Scoped, Store, StoreError, Write};
+use chancery_store::{
+    Change, CommitRight, Epoch, Halt, KeyringError, Receipt, Scoped, Store, StoreError, Write,
+};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -181,7 +183,8 @@ impl Recorder {
         let entry = words.prepare(&key, &**self.store.keyring().random());
         let seen = scoped.scope().epoch();
         let connection = scoped.connection();
-        let mut tip = lock_tips(connection, &[org.as_uuid()]).await?.pop().ok_or(StoreError::NoOrganization)?;
+        let mut tip =
+            lock_tips(connection, &[org.as_uuid()]).await?.pop().ok_or(StoreError::NoOrganization)?;
         if seen.is_some_and(|seen| seen != tip.epoch) {
             return Err(RecordError::Stale { epoch: tip.epoch });
         }

@@ -32,7 +32,9 @@ impl ScanRow {
 
     pub(crate) fn intent_kind(&self) -> Option<(&str, uuid::Uuid)> {
         match self.kind.as_str() {
-            kind @ ("intent.allowed" | "intent.escalated" | "intent.denied") => Some((kind, self.correlation_id?)),
+            kind @ ("intent.allowed" | "intent.escalated" | "intent.denied") => {
+                Some((kind, self.correlation_id?))
+            }
             _ => None,
         }
     }
@@ -90,9 +92,11 @@ impl Walk {
     ) -> Result<(), Break> {
         let expected = self.frontier.size() + 1;
         let time = Timestamp::from(row.time);
-        let (Some(commitment), Ok(leaf_stored), Ok(link_stored)) =
-            (row.commitment(), Hash::try_from(row.leaf_hash.as_slice()), Hash::try_from(row.entry_hash.as_slice()))
-        else {
+        let (Some(commitment), Ok(leaf_stored), Ok(link_stored)) = (
+            row.commitment(),
+            Hash::try_from(row.leaf_hash.as_slice()),
+            Hash::try_from(row.entry_hash.as_slice()),
+        ) else {
             return Err(Break::Leaf);
         };
         let leaf = Leaf { org: self.org, seq: expected, time, kind: &row.kind, refs: &row.refs, commitment };
@@ -130,10 +134,5 @@ pub(crate) async fn piece(
         "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
          WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
     };
-    Ok(sqlx::query_as(sql)
-        .bind(org.as_uuid())
-        .bind(stored(after))
-        .bind(PIECE)
-        .fetch_all(connection)
-        .await?)
+    Ok(sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(PIECE).fetch_all(connection).await?)
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::chain::{hash, stored};
-use crate::checkpoint::{halt_broken, unsigned};
+use crate::checkpoint::{Outside, halt_broken, unsigned};
 use crate::entry::open_payload;
 use crate::scan::{ScanRow, Walk, piece};
 
@@ -256,12 +256,14 @@ pub(crate) async fn nodes(
     for range in plan.ranges() {
         let (start, end) = (stored(range.indices.start), stored(range.indices.end));
         let rows: Vec<(i64, Vec<u8>)> = if range.level == 0 {
-            sqlx::query_as("SELECT seq - 1, leaf_hash FROM entries WHERE org_id = $1 AND seq > $2 AND seq <= $3")
-                .bind(org.as_uuid())
-                .bind(start)
-                .bind(end)
-                .fetch_all(&mut *connection)
-                .await?
+            sqlx::query_as(
+                "SELECT seq - 1, leaf_hash FROM entries WHERE org_id = $1 AND seq > $2 AND seq <= $3",
+            )
+            .bind(org.as_uuid())
+            .bind(start)
+            .bind(end)
+            .fetch_all(&mut *connection)
+            .await?
         } else {
             sqlx::query_as("SELECT index, hash FROM tiles WHERE org_id = $1 AND index >= $2 AND index < $3 AND level = $4")
                 .bind(org.as_uuid())
@@ -282,14 +284,20 @@ pub(crate) async fn nodes(
 /// metric and halts the organization.
 ///
 /// `rest` is the pause between two records: it bounds what the verifier takes from requests.
-pub async fn verify_forever(store: Store, key: VerifierKey, rest: Duration, stop: impl Future<Output = ()>) {
+pub async fn verify_forever(
+    store: Store,
+    key: VerifierKey,
+    outside: Outside,
+    rest: Duration,
+    stop: impl Future<Output = ()>,
+) {
     tokio::pin!(stop);
     loop {
         let orgs = store.organizations().await.unwrap_or_default();
         metrics::gauge!("record_organizations").set(f64::from(u32::try_from(orgs.len()).unwrap_or(u32::MAX)));
         for org in orgs {
             tokio::select! {
-                () = verify_one(&store, &key, org) => {}
+                () = verify_one(&store, &key, &outside, org) => {}
                 () = &mut stop => return,
             }
             tokio::select! {
@@ -304,17 +312,22 @@ pub async fn verify_forever(store: Store, key: VerifierKey, rest: Duration, stop
     }
 }
 
-async fn verify_one(store: &Store, key: &VerifierKey, org: OrgId) {
-    let depth = Depth { payloads: true, outside: &[], pace: Pace::Gentle };
+async fn verify_one(store: &Store, key: &VerifierKey, outside: &Outside, org: OrgId) {
+    let outside: Vec<Checkpoint> = outside.of(&origin(key.name(), org)).into_iter().collect();
+    let depth = Depth { payloads: true, outside: &outside, pace: Pace::Gentle };
     match verify_organization(store, key, org, depth, |_| {}).await {
         Ok(found) => {
             metrics::counter!("record_verified_entries_total").increment(found.entries);
-            if let (Some(fault), Ok(mut connection)) = (found.faults.first(), store.appender().acquire().await) {
-                if let Err(error) = halt_broken(&mut connection, org, fault.code, stored(fault.seq)).await {
-                    tracing::error!(%error, %org, "a broken record could not be halted");
-                }
+            let Some(fault) = found.faults.first() else { return };
+            if let Err(error) = halt(store, org, fault).await {
+                tracing::error!(%error, %org, "a broken record could not be halted");
             }
         }
         Err(error) => tracing::warn!(%error, "a record could not be verified now"),
     }
+}
+
+async fn halt(store: &Store, org: OrgId, fault: &Fault) -> Result<(), StoreError> {
+    let mut connection = store.appender().acquire().await?;
+    halt_broken(&mut connection, org, fault.code, stored(fault.seq)).await
 }

@@ -169,7 +169,9 @@ fn object(field: &'static str, value: Option<Value>) -> Result<Value, DraftError
     match value {
         None | Some(Value::Null) => Ok(Value::Object(Map::new())),
         Some(object @ Value::Object(_)) if !is_deeper(&object, MAX_NESTING) => Ok(object),
-        Some(Value::Object(_)) => Err(DraftError { field, rule: format!("nested deeper than {MAX_NESTING}") }),
+        Some(Value::Object(_)) => {
+            Err(DraftError { field, rule: format!("nested deeper than {MAX_NESTING}") })
+        }
         Some(_) => Err(DraftError { field, rule: "an object is expected".to_owned() }),
     }
 }
@@ -231,7 +233,8 @@ mod tests {
         assert_eq!(field(Draft { on_behalf_of: Some("x".to_owned()), ..draft("{}") }), Err("on_behalf_of"));
         let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_CANONICAL_BYTES));
         assert_eq!(field(draft(&long)), Err("arguments"));
-        let nested = |levels: usize| format!("{}{{}}{}", r#"{"a":"#.repeat(levels - 1), "}".repeat(levels - 1));
+        let nested =
+            |levels: usize| format!("{}{{}}{}", r#"{"a":"#.repeat(levels - 1), "}".repeat(levels - 1));
         assert_eq!(field(draft(&nested(MAX_NESTING))), Ok(()));
         assert_eq!(field(draft(&nested(MAX_NESTING + 1))), Err("arguments"));
     }

@@ -126,7 +126,9 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<
         let status = head.get(9..12).and_then(|word| word.parse().ok()).context("no status")?;
         let length: usize = head
             .lines()
-            .find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")))
+            .find_map(|line| {
+                line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            })
             .and_then(|(_, value)| value.trim().parse().ok())
             .context("no content-length")?;
         if filled >= end + 4 + length {

@@ -52,7 +52,8 @@ fn main() -> anyhow::Result<()> {
     let mut report = Report::new();
     let limits = limits::measure()?;
     report.limits(&limits)?;
-    let setting = Setting::start(&arguments.server, arguments.slow_fsync_ms, arguments.organizations, &arguments.only)?;
+    let setting =
+        Setting::start(&arguments.server, arguments.slow_fsync_ms, arguments.organizations, &arguments.only)?;
     report.started(setting.cold_start, setting.warm_start)?;
     for measurement in scenario::all(&setting) {
         if !measurement.name.contains(&arguments.only) {

@@ -32,16 +32,28 @@ impl Report {
     /// How long the server took to answer.
     pub fn started(&self, cold: Duration, warm: Duration) -> anyhow::Result<()> {
         let mut out = stdout().lock();
-        writeln!(out, "start to first answer: first {:.2} s, again {:.2} s", cold.as_secs_f64(), warm.as_secs_f64())?;
+        writeln!(
+            out,
+            "start to first answer: first {:.2} s, again {:.2} s",
+            cold.as_secs_f64(),
+            warm.as_secs_f64()
+        )?;
         Ok(())
     }
 
     /// A measurement.
-    pub fn measured(&mut self, measurement: &Measurement, outcome: &Outcome, limits: &Limits) -> anyhow::Result<()> {
+    pub fn measured(
+        &mut self,
+        measurement: &Measurement,
+        outcome: &Outcome,
+        limits: &Limits,
+    ) -> anyhow::Result<()> {
         let rate = outcome.rate();
         let ratio = match measurement.against {
             Against::Floor(floor) => format!("{:.2} × the floor of {floor}/s", rate / f64::from(floor)),
-            Against::Rsa => format!("{:.0}% of one core's bare RSA-2048", 100.0 * rate / limits.rsa_per_second),
+            Against::Rsa => {
+                format!("{:.0}% of one core's bare RSA-2048", 100.0 * rate / limits.rsa_per_second)
+            }
             Against::Decisions => match self.decisions {
                 Some(decisions) => format!("{:.0}% of decisions without token", 100.0 * rate / decisions),
                 None => String::new(),

@@ -54,7 +54,11 @@ pub fn all(setting: &Setting) -> Vec<Measurement> {
 /// Decisions that are recorded, without a token.
 pub fn decisions(setting: &Setting, name: &str) -> Measurement {
     let requests = (0..REQUESTS).map(|number| submit(&setting.agent_key, number, false)).collect();
-    Measurement { name: name.to_owned(), target: target(setting, requests, false), against: Against::Floor(7000) }
+    Measurement {
+        name: name.to_owned(),
+        target: target(setting, requests, false),
+        against: Against::Floor(7000),
+    }
 }
 
 fn tokens(setting: &Setting, algorithm: &str, name: &str, against: Against) -> Measurement {
@@ -91,9 +95,11 @@ fn redemptions(setting: &Setting) -> Option<Measurement> {
 }
 
 fn many(setting: &Setting) -> Measurement {
-    let requests = setting.many.iter().enumerate().map(|(number, key)| {
-        submit(key, u32::try_from(number).unwrap_or(0) * 10, false)
-    });
+    let requests = setting
+        .many
+        .iter()
+        .enumerate()
+        .map(|(number, key)| submit(key, u32::try_from(number).unwrap_or(0) * 10, false));
     Measurement {
         name: format!("decision without token, {} organizations", setting.many.len()),
         target: target(setting, requests.collect(), false),

@@ -32,7 +32,12 @@ pub struct Setting {
 
 impl Setting {
     /// Starts the server twice, timing both, and fills it.
-    pub fn start(program: &Path, slow_fsync_ms: Option<f64>, organizations: usize, only: &str) -> anyhow::Result<Self> {
+    pub fn start(
+        program: &Path,
+        slow_fsync_ms: Option<f64>,
+        organizations: usize,
+        only: &str,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         // The database runs as another user and has to get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
@@ -109,7 +114,8 @@ fn policy(admin: &mut Client, action: u32, number: u32) -> anyhow::Result<()> {
     } else {
         format!("forbid({head}) when {{ context.arguments.amount == {} }};", 5000 + number)
     };
-    let made = admin.made("/api/v1/policies", &json!({"name": format!("p{action}-{number}"), "text": text}))?;
+    let made =
+        admin.made("/api/v1/policies", &json!({"name": format!("p{action}-{number}"), "text": text}))?;
     let id = made.get("id").and_then(Value::as_str).context("no id")?.to_owned();
     admin.made(&format!("/api/v1/policies/{id}/activate"), &json!({"version": 1}))?;
     Ok(())
@@ -118,12 +124,11 @@ fn policy(admin: &mut Client, action: u32, number: u32) -> anyhow::Result<()> {
 fn keys(admin: &mut Client) -> anyhow::Result<(String, String)> {
     let agent = admin.made("/api/v1/agents", &json!({"name": "bench"}))?;
     let holder = json!({"type": "agent", "id": agent.get("id")});
-    let key = |scopes: Value, audiences: Value| {
-        json!({"name": "bench", "holder": holder, "environment": "live", "scopes": scopes, "audiences": audiences})
-    };
+    let key = |scopes: Value, audiences: Value| json!({"name": "bench", "holder": holder, "environment": "live", "scopes": scopes, "audiences": audiences});
     let submit = admin.made("/api/v1/api-keys", &key(json!(["intents:submit"]), json!([])))?;
     let redeem = admin.made("/api/v1/api-keys", &key(json!(["tokens:verify"]), json!(["bench"])))?;
-    let text = |made: &Value| made.get("secret").and_then(Value::as_str).map(str::to_owned).context("no secret");
+    let text =
+        |made: &Value| made.get("secret").and_then(Value::as_str).map(str::to_owned).context("no secret");
     Ok((text(&submit)?, text(&redeem)?))
 }
 
@@ -146,15 +151,24 @@ fn organization(options: &ServerOptions, server: &ServerProcess, number: usize) 
 fn slowed(folder: &Path, milliseconds: f64) -> anyhow::Result<PathBuf> {
     let source = folder.join("slow.c");
     let library = folder.join("slow.so");
-    fs::write(&source, format!(
-        "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <unistd.h>\n\
+    fs::write(
+        &source,
+        format!(
+            "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <unistd.h>\n\
          int fdatasync(int f){{static int(*r)(int);if(!r)r=dlsym(RTLD_NEXT,\"fdatasync\");usleep({0});return r(f);}}\n\
          int fsync(int f){{static int(*r)(int);if(!r)r=dlsym(RTLD_NEXT,\"fsync\");usleep({0});return r(f);}}\n",
-        (milliseconds * 1000.0).round()
-    ))?;
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl").status()?;
+            (milliseconds * 1000.0).round()
+        ),
+    )?;
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .arg("-ldl")
+        .status()?;
     ensure!(built.success(), "the slowing library does not build");
-    let output = Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1"]).output()?;
+    let output =
+        Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1"]).output()?;
     let real = PathBuf::from(String::from_utf8(output.stdout)?.trim());
     let programs = folder.join("slow-bin");
     fs::create_dir(&programs)?;
@@ -165,7 +179,10 @@ fn slowed(folder: &Path, milliseconds: f64) -> anyhow::Result<PathBuf> {
         }
     }
     let wrapper = programs.join("postgres");
-    fs::write(&wrapper, format!("#!/bin/sh\nLD_PRELOAD={} exec {}/postgres \"$@\"\n", library.display(), real.display()))?;
+    fs::write(
+        &wrapper,
+        format!("#!/bin/sh\nLD_PRELOAD={} exec {}/postgres \"$@\"\n", library.display(), real.display()),
+    )?;
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
     Ok(programs)
 }

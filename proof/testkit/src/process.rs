@@ -63,7 +63,8 @@ impl ServerOptions {
     /// # Errors
     /// When it ends before that.
     pub fn start(&self) -> anyhow::Result<ServerProcess> {
-        let mut child = self.command(&["serve"]).stdout(Stdio::piped()).spawn().context("the server does not start")?;
+        let mut child =
+            self.command(&["serve"]).stdout(Stdio::piped()).spawn().context("the server does not start")?;
         let mut lines = BufReader::new(child.stdout.take().context("no output")?);
         let mut told = String::new();
         let address = loop {

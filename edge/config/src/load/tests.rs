@@ -68,7 +68,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
         ("CHANCERY_SERVER__BEHIND_PROXY", "true"),
         ("CHANCERY_LIMITS__KEY_PER_MINUTE", "7"),
         ("CHANCERY_LOG__FORMAT", "json"),
-        ("CHANCERY_TOKENS__ISSUER", ""),
+        ("CHANCERY_SERVER__PUBLIC_URL", ""),
         ("DATABASE_URL", "postgres://environment/d"),
         ("PG_BIN", "/opt/pg"),
     ])
@@ -80,7 +80,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
     assert_eq!(config.limits.key_per_minute.get(), 7);
     assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Json));
     assert_eq!(config.kek_file, Path::new("/srv/c/chancery.kek"));
-    assert_eq!(config.tokens.issuer, None, "an empty variable is none");
+    assert_eq!(config.server.public_url, None, "an empty variable is none");
     assert_eq!(config.database.url.unwrap().expose_secret(), "postgres://environment/d");
     assert_eq!(config.database.binaries.unwrap(), Path::new("/opt/pg"));
 
@@ -152,7 +152,6 @@ fn a_section_given_as_a_value_and_a_value_given_as_a_section() {
 #[test]
 fn ranges_and_forms() {
     for (name, value) in [
-        ("CHANCERY_TOKENS__DEFAULT_TTL_SECONDS", "901"),
         ("CHANCERY_RECORD__CHECKPOINT_INTERVAL_MS", "1001"),
         ("CHANCERY_RECORD__QUEUE_SHARE", "8193"),
         ("CHANCERY_KEYS__PREFIX", "Chn_"),

@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A folder that Postgres may pass through when root starts it.
-pub fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o711)).tempdir().unwrap()
 }
 
 /// A server of this build on a data directory.
-pub fn options(data_dir: &Path) -> ServerOptions {
+pub(crate) fn options(data_dir: &Path) -> ServerOptions {
     ServerOptions::new(Path::new(env!("CARGO_BIN_EXE_chancery")), data_dir)
 }
 
 /// A field as text.
 #[track_caller]
-pub fn text(value: &Value, pointer: &str) -> String {
+pub(crate) fn text(value: &Value, pointer: &str) -> String {
     value
         .pointer(pointer)
         .and_then(Value::as_str)
@@ -31,15 +31,15 @@ pub fn text(value: &Value, pointer: &str) -> String {
 }
 
 /// A server with the first organization.
-pub struct World {
-    pub server: ServerProcess,
-    pub options: ServerOptions,
-    pub admin_key: String,
-    pub folder: TempDir,
+pub(crate) struct World {
+    pub(crate) server: ServerProcess,
+    pub(crate) options: ServerOptions,
+    pub(crate) admin_key: String,
+    pub(crate) folder: TempDir,
 }
 
 impl World {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = folder();
         let options = options(&folder.path().join("data"));
         let mut server = options.start().unwrap();
@@ -47,12 +47,12 @@ impl World {
         Self { server, options, admin_key, folder }
     }
 
-    pub fn admin(&self) -> Client {
+    pub(crate) fn admin(&self) -> Client {
         self.server.client(Some(&self.admin_key))
     }
 
     /// Another organization's admin key.
-    pub fn organization(&self, name: &str) -> String {
+    pub(crate) fn organization(&self, name: &str) -> String {
         let output = self.options.command(&["org", "create", name, "--json"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         text(&serde_json::from_slice(&output.stdout).unwrap(), "/admin_key")
@@ -60,14 +60,14 @@ impl World {
 }
 
 /// The payments pack, an agent, its key, and a key that redeems for `billing`.
-pub struct Desk {
-    pub agent: String,
-    pub key: String,
-    pub redeemer: String,
+pub(crate) struct Desk {
+    pub(crate) agent: String,
+    pub(crate) key: String,
+    pub(crate) redeemer: String,
 }
 
 impl Desk {
-    pub fn open(admin: &mut Client) -> Self {
+    pub(crate) fn open(admin: &mut Client) -> Self {
         admin.made("/api/v1/policies/packs/payments/apply", &json!({})).unwrap();
         let agent = text(&admin.made("/api/v1/agents", &json!({"name": "desk"})).unwrap(), "/id");
         let key = key_of(admin, ("agent", &agent), &["intents:submit", "intents:read"], &[]);
@@ -77,14 +77,19 @@ impl Desk {
 }
 
 /// A new live key; gives its text.
-pub fn key_of(admin: &mut Client, holder: (&str, &str), scopes: &[&str], audiences: &[&str]) -> String {
+pub(crate) fn key_of(
+    admin: &mut Client,
+    holder: (&str, &str),
+    scopes: &[&str],
+    audiences: &[&str],
+) -> String {
     let wanted = json!({"name": "test", "holder": {"type": holder.0, "id": holder.1}, "environment": "live",
                         "scopes": scopes, "audiences": audiences});
     text(&admin.made("/api/v1/api-keys", &wanted).unwrap(), "/secret")
 }
 
 /// A refund that the payments pack allows.
-pub fn refund(number: usize) -> Value {
+pub(crate) fn refund(number: usize) -> Value {
     json!({
         "action": "payments.refund",
         "resource": {"type": "Payment", "id": format!("pay_{number}")},
@@ -94,7 +99,7 @@ pub fn refund(number: usize) -> Value {
 }
 
 /// What a refund's token is redeemed with.
-pub fn redemption(number: usize, token: &str) -> Value {
+pub(crate) fn redemption(number: usize, token: &str) -> Value {
     let mut asked = refund(number);
     let members = asked.as_object_mut().unwrap();
     members.remove("connector");

@@ -63,12 +63,16 @@ impl CheckpointFile {
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         let mut newest: HashMap<String, (Checkpoint, String)> = HashMap::new();
         let keys = [key.clone()];
-        for (number, line) in bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').enumerate() {
+        for (number, line) in bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').enumerate()
+        {
             if line.is_empty() {
                 continue;
             }
-            let refuse =
-                |reason: String| CheckpointFileError::Line { path: path.to_owned(), line: number + 1, reason };
+            let refuse = |reason: String| CheckpointFileError::Line {
+                path: path.to_owned(),
+                line: number + 1,
+                reason,
+            };
             let note: String = serde_json::from_slice(line).map_err(|error| refuse(error.to_string()))?;
             let checkpoint = Checkpoint::open(&note, &keys).map_err(|error| refuse(error.to_string()))?;
             let known = newest.get(&checkpoint.origin);
@@ -76,8 +80,7 @@ impl CheckpointFile {
                 newest.insert(checkpoint.origin.clone(), (checkpoint, note));
             }
         }
-        let file =
-            OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
         let written = u64::try_from(whole).unwrap_or(u64::MAX);
         file.set_len(written).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file, written, compact_at: COMPACT_FROM.max(written * 2), newest })
@@ -113,8 +116,13 @@ impl CheckpointFile {
             write_line(&mut lines, &note).map_err(failed)?;
         }
         let beside = self.path.with_extension("new");
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&beside)
+            .map_err(failed)?;
         file.write_all(&lines).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         fs::rename(&beside, &self.path).map_err(failed)?;
@@ -145,7 +153,9 @@ fn thin(bytes: &[u8]) -> Vec<String> {
     let mut kept = Vec::new();
     for notes in logs.into_values() {
         let (last, every) = (notes.len().saturating_sub(1), notes.len().div_ceil(HISTORY).max(1));
-        kept.extend(notes.into_iter().enumerate().filter(|(i, _)| *i == last || i % every == 0).map(|(_, n)| n));
+        kept.extend(
+            notes.into_iter().enumerate().filter(|(i, _)| *i == last || i % every == 0).map(|(_, n)| n),
+        );
     }
     kept
 }
@@ -157,7 +167,8 @@ mod tests {
     use chancery_evidence::CheckpointSigner;
 
     fn signer() -> CheckpointSigner {
-        CheckpointSigner::new("chancery/test".to_owned(), SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap()
+        CheckpointSigner::new("chancery/test".to_owned(), SigningKey::generate(Algorithm::EdDsa).unwrap())
+            .unwrap()
     }
 
     fn signed(signer: &CheckpointSigner, log: &str, size: u64) -> (Checkpoint, String) {

@@ -57,9 +57,8 @@ pub async fn checkpoint_signer(store: &Store) -> Result<CheckpointSigner, Instal
             find(store).await?.ok_or_else(|| InstallationError::Key("it was not stored".to_owned()))?
         }
     };
-    let key = custody
-        .unwrap(&wrap_context(), row.id, &row.wrapped_key)
-        .map_err(|_| InstallationError::WrongKek)?;
+    let key =
+        custody.unwrap(&wrap_context(), row.id, &row.wrapped_key).map_err(|_| InstallationError::WrongKek)?;
     let pkcs8 =
         chancery_crypto::open(&key, &key_context(), &row.sealed).map_err(|_| InstallationError::WrongKek)?;
     let usable = |error: &dyn std::fmt::Display| InstallationError::Key(error.to_string());
@@ -78,9 +77,8 @@ pub async fn rewrap_checkpoint_key(store: &Store) -> Result<bool, InstallationEr
     if u32::try_from(row.kek_version).is_ok_and(|version| version >= custody.active_version()) {
         return Ok(false);
     }
-    let key = custody
-        .unwrap(&wrap_context(), row.id, &row.wrapped_key)
-        .map_err(|_| InstallationError::WrongKek)?;
+    let key =
+        custody.unwrap(&wrap_context(), row.id, &row.wrapped_key).map_err(|_| InstallationError::WrongKek)?;
     let wrapped = custody
         .wrap(&wrap_context(), &key, &**keyring.random())
         .map_err(|error| InstallationError::Key(error.to_string()))?;

@@ -5,7 +5,7 @@ mod file;
 mod installation;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chancery_evidence::{Checkpoint, CheckpointSigner, Frontier, Hash, origin};
@@ -65,12 +65,30 @@ impl From<sqlx::Error> for CheckpointError {
 /// Any number does; this one is ours. Whoever holds it makes this round's checkpoints.
 const LOCK: i64 = 0x6368_6563_6b70_6f69;
 
+/// The newest checkpoints that are kept outside Postgres, as this process knows them; what the
+/// background verifier holds the database to.
+#[derive(Clone, Debug, Default)]
+pub struct Outside(Arc<Mutex<HashMap<String, Checkpoint>>>);
+
+impl Outside {
+    fn learn<'a>(&self, checkpoints: impl Iterator<Item = &'a Checkpoint>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(checkpoints.map(|checkpoint| (checkpoint.origin.clone(), checkpoint.clone())));
+    }
+
+    /// The newest checkpoint of one log.
+    pub(crate) fn of(&self, origin: &str) -> Option<Checkpoint> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(origin).cloned()
+    }
+}
+
 /// Makes checkpoints.
 #[derive(Debug)]
 pub struct Checkpointer {
     store: Store,
     signer: Arc<CheckpointSigner>,
     file: CheckpointFile,
+    outside: Outside,
     walks: HashMap<OrgId, Walk>,
 }
 
@@ -97,7 +115,15 @@ impl Checkpointer {
     ) -> Result<Self, CheckpointError> {
         let file = CheckpointFile::open(path, signer.vkey())?;
         compare(&store, &file, signer.vkey().name()).await?;
-        Ok(Self { store, signer, file, walks: HashMap::new() })
+        let outside = Outside::default();
+        outside.learn(file.newest());
+        Ok(Self { store, signer, file, outside, walks: HashMap::new() })
+    }
+
+    /// What is kept outside Postgres, as it grows.
+    #[must_use]
+    pub fn outside(&self) -> Outside {
+        self.outside.clone()
     }
 
     /// Makes checkpoints every `interval` until told to stop, and once more then.
@@ -124,7 +150,8 @@ impl Checkpointer {
     /// See [`CheckpointError`].
     pub async fn tick(&mut self) -> Result<usize, CheckpointError> {
         let mut tx = self.store.appender().begin().await?;
-        let ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(&mut *tx).await?;
+        let ours: bool =
+            sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(&mut *tx).await?;
         if !ours {
             return Ok(0);
         }
@@ -146,6 +173,7 @@ impl Checkpointer {
         tx.commit().await?;
         let count = made.len();
         if count > 0 {
+            self.outside.learn(made.iter().map(|one| &one.checkpoint));
             self.file.append(made.into_iter().map(|one| (one.checkpoint, one.note)).collect())?;
         }
         Ok(count)
@@ -278,9 +306,8 @@ async fn store(connection: &mut PgConnection, made: &[Made], now: Timestamp) -> 
 /// Compares the newest checkpoint of each log outside Postgres with the database.
 async fn compare(store: &Store, file: &CheckpointFile, name: &str) -> Result<(), CheckpointError> {
     let mut connection = store.appender().acquire().await?;
-    let heads: Vec<(Uuid, i64)> = sqlx::query_as("SELECT org_id, seq FROM heads")
-        .fetch_all(&mut *connection)
-        .await?;
+    let heads: Vec<(Uuid, i64)> =
+        sqlx::query_as("SELECT org_id, seq FROM heads").fetch_all(&mut *connection).await?;
     let heads: HashMap<String, (OrgId, u64)> = heads
         .into_iter()
         .map(|(org, seq)| (OrgId::from_uuid(org), unsigned(seq)))

@@ -16,10 +16,7 @@ pub(super) enum Failure {
     /// Nothing of it is in the database.
     Before(StoreError),
     /// The answer to COMMIT did not arrive: it may have happened.
-    Unknown {
-        error: StoreError,
-        plan: Vec<Planned>,
-    },
+    Unknown { error: StoreError, plan: Vec<Planned> },
 }
 
 impl<E: Into<StoreError>> From<E> for Failure {
@@ -40,7 +37,8 @@ pub(crate) enum Planned {
 
 impl Planned {
     fn answer(self, job: &Job, committed: &Committed) -> Answer {
-        let receipt = |link: &Link| committed.receipt(job.entry.org, link.seq, link.entry_hash, job.entry.correlation);
+        let receipt =
+            |link: &Link| committed.receipt(job.entry.org, link.seq, link.entry_hash, job.entry.correlation);
         match self {
             Self::Append(link) => Answer::Committed(receipt(&link)),
             Self::Stale { epoch } => Answer::Stale { epoch },
@@ -48,7 +46,8 @@ impl Planned {
             Self::Used => Answer::Used,
             Self::Claimed(earlier) => {
                 let link = earlier.link;
-                let receipt = committed.receipt(job.entry.org, link.seq, link.entry_hash, Some(earlier.intent.into()));
+                let receipt =
+                    committed.receipt(job.entry.org, link.seq, link.entry_hash, Some(earlier.intent.into()));
                 Answer::Claimed(earlier, receipt)
             }
         }
@@ -128,7 +127,7 @@ async fn consume_nonces(
     let (mut slots, mut uses) = (Vec::new(), Vec::new());
     for (job, slot) in jobs.iter().zip(refused.iter_mut()) {
         if let (Some(redemption), None) = (&job.redemption, &slot) {
-            uses.push(redemption.clone());
+            uses.push(*redemption);
             slots.push(slot);
         }
     }

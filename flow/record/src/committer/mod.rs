@@ -88,7 +88,12 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    pub(crate) fn new(store: Store, right: Arc<CommitRight>, clock: Arc<dyn Clock>, queue: Arc<Queue>) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        right: Arc<CommitRight>,
+        clock: Arc<dyn Clock>,
+        queue: Arc<Queue>,
+    ) -> Self {
         Self { store, right, clock, queue, connection: None }
     }
 
