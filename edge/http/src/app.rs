@@ -47,19 +47,20 @@ pub struct App {
     pub bounds: Bounds,
     /// What the installation's API keys begin with.
     pub key_prefix: KeyPrefix,
-    /// Where the server is reached from outside, without a slash at the end: the base of `iss`.
-    pub public_url: String,
+    /// What the `iss` of every token begins with. The same in every process on one database and after
+    /// every start: a token outlives the address it was answered from.
+    pub issuer_base: String,
 }
 
 impl App {
     /// An organization's address: the issuer of its tokens.
     pub(crate) fn issuer(&self, slug: &Slug) -> String {
-        format!("{}/orgs/{slug}", self.public_url)
+        format!("{}/orgs/{slug}", self.issuer_base)
     }
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("public_url", &self.public_url).finish_non_exhaustive()
+        f.debug_struct("App").field("issuer_base", &self.issuer_base).finish_non_exhaustive()
     }
 }

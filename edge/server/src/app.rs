@@ -26,7 +26,6 @@ use crate::assemble::{Books, Surroundings};
 /// When the installation's policies do not read.
 pub(crate) fn make(
     config: &Config,
-    address: SocketAddr,
     books: &Books,
     around: Surroundings,
     checkpoint_key: &VerifierKey,
@@ -58,7 +57,7 @@ pub(crate) fn make(
         metrics,
         bounds: bounds(&config.server),
         key_prefix: books.prefix.clone(),
-        public_url: public_url(&config.server, address),
+        issuer_base: issuer_base(&config.server, books),
     }))
 }
 
@@ -73,6 +72,14 @@ fn limits(config: &Config, clock: Arc<dyn Clock>) -> Limits {
     let key = Rate { per_minute: limits.key_per_minute, burst: limits.key_burst };
     let org = Rate { per_minute: limits.organization_per_minute, burst: limits.organization_burst };
     Limits::new(key, org, clock)
+}
+
+/// What `iss` begins with: the public address where one is configured, else the installation's name.
+fn issuer_base(server: &Server, books: &Books) -> String {
+    match &server.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("urn:chancery:{}", books.store.keyring().custody().installation_id()),
+    }
 }
 
 /// Where the server is reached, without a slash at the end.

@@ -78,7 +78,8 @@ fn whoever_must_be_refused_is_refused_on_every_route() {
         refused(&call(&mut revoked, route, &path), 401, "api_key_invalid");
         let Some(permission) = needed(route) else { continue };
         let others: Vec<&str> = all.iter().copied().filter(|scope| *scope != permission.as_str()).collect();
-        let narrow = key_of(&mut admin, ("member", &member), &others, &["a"]);
+        let audiences: &[&str] = if others.contains(&"tokens:verify") { &["a"] } else { &[] };
+        let narrow = key_of(&mut admin, ("member", &member), &others, audiences);
         let answer = call(&mut admin.with_key(&narrow), route, &path);
         refused(&answer, 403, "insufficient_scope");
         assert_eq!(answer.json().pointer("/error/field"), Some(&json!(permission.as_str())), "{name}");
@@ -139,7 +140,7 @@ impl Things {
         ids.insert("members", text(&member, "/id"));
         let me = admin.get("/api/v1/me").unwrap().data();
         let key = json!({"name": "spare", "holder": me["principal"], "environment": "live", "scopes": ["agents:read"]});
-        ids.insert("api-keys", text(&admin.made("/api/v1/api-keys", &key).unwrap(), "/key/id"));
+        ids.insert("api-keys", text(&admin.made("/api/v1/api-keys", &key).unwrap(), "/id"));
         let policies = admin.get("/api/v1/policies").unwrap().data();
         ids.insert("policies", text(&policies, "/0/id"));
         let delegation = admin

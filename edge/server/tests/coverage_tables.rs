@@ -86,6 +86,7 @@ impl Table {
             ("index", _) => "n".to_owned(),
             (_, "uuid") => "gen_random_uuid()".to_owned(),
             (_, "bytea") => "decode(repeat('ab', 32), 'hex')".to_owned(),
+            ("scopes", _) => "'{agents:read}'::text[]".to_owned(),
             (_, "text[]") => "'{}'::text[]".to_owned(),
             (_, "boolean") => "false".to_owned(),
             (_, "timestamp with time zone") => "now()".to_owned(),

@@ -145,12 +145,12 @@ fn nothing_acknowledged_is_lost_and_nothing_is_accepted_twice() {
     let seen = Arc::new(Seen::default());
     let mut load = Vec::new();
     for thread in 0..THREADS {
-        let (seen, addresses, key) = (Arc::clone(&seen), Arc::clone(&addresses), desk.key.clone());
-        load.push(thread::spawn(move || submit_forever(&seen, &addresses, &key, thread)));
-        let (seen, addresses, key) = (Arc::clone(&seen), Arc::clone(&addresses), desk.redeemer.clone());
-        if thread % 3 == 0 {
-            load.push(thread::spawn(move || redeem_forever(&seen, &addresses, &key)));
-        }
+        let (ours, addresses_now, key) = (Arc::clone(&seen), Arc::clone(&addresses), desk.key.clone());
+        load.push(thread::spawn(move || submit_forever(&ours, &addresses_now, &key, thread)));
+    }
+    for _ in 0..2 {
+        let (ours, addresses_now, key) = (Arc::clone(&seen), Arc::clone(&addresses), desk.redeemer.clone());
+        load.push(thread::spawn(move || redeem_forever(&ours, &addresses_now, &key)));
     }
     for round in 0..rounds() {
         wait_for(&seen, 100);

@@ -139,7 +139,7 @@ impl World {
             metrics: meters.handle(),
             bounds: Bounds { body_bytes: 4_096, ..Bounds::default() },
             key_prefix,
-            public_url: "http://127.0.0.1".to_owned(),
+            issuer_base: "urn:chancery:test".to_owned(),
             store,
         });
         let router = metrics::with_local_recorder(&meters, || router(&app, routes()));
