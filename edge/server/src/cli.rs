@@ -103,6 +103,9 @@ enum OrgCommand {
         /// Its short name, as it stands in addresses; made of the name if absent.
         #[arg(long)]
         slug: Option<String>,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -171,9 +174,9 @@ impl Cli {
                 serve::serve(config, &organization, terminal).await
             }
             Command::Demo => demo::run(terminal).await,
-            Command::Org { place, command: OrgCommand::Create { name, slug } } => {
+            Command::Org { place, command: OrgCommand::Create { name, slug, json } } => {
                 let founding = Founding::new(&name, slug.as_deref())?;
-                operate::create_org(&place.load()?, founding, terminal).await
+                operate::create_org(&place.load()?, founding, json, terminal).await
             }
             Command::Kek { place, command: KekCommand::Rotate { resume } } => {
                 operate::rotate_kek(&place.load()?, resume, terminal).await

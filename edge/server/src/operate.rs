@@ -45,12 +45,21 @@ async fn with_books<T>(
 ///
 /// # Errors
 /// When it can't be founded.
-pub async fn create_org(config: &Config, founding: Founding, terminal: Terminal) -> anyhow::Result<()> {
+pub async fn create_org(
+    config: &Config,
+    founding: Founding,
+    as_json: bool,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
     let (first, founded) = with_books(config, async |books| {
         let first = books.store.organizations().await?.is_empty();
         Ok((first, books.found(founding).await?))
     })
     .await?;
+    if as_json {
+        let key = founded.admin_key.expose_secret();
+        return Ok(terminal.line(json!({"id": founded.org, "slug": founded.slug, "admin_key": key}))?);
+    }
     if first {
         advise_backup(config, terminal)?;
     }
