@@ -27,8 +27,20 @@ pub enum StoreError {
         reason: String,
     },
     /// The database did not do it.
-    #[error("the database refused or did not answer: {0}")]
+    #[error("the database refused or did not answer: {}", brief(.0))]
     Database(sqlx::Error),
+}
+
+/// What may be logged of a database error: its SQLSTATE and which constraint, for the database quotes
+/// values in its messages.
+fn brief(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(refusal) => {
+            let state = refusal.code().unwrap_or_default();
+            format!("SQLSTATE {state} {}", refusal.constraint().or(refusal.table()).unwrap_or_default())
+        }
+        None => error.to_string(),
+    }
 }
 
 impl StoreError {

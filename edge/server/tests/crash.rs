@@ -14,16 +14,14 @@
 mod support;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chancery_store::embedded::{Embedded, EmbeddedOptions};
-use chancery_testkit::{Client, ServerOptions, ServerProcess};
+use chancery_testkit::{Client, ServerProcess};
 use serde_json::{Value, json};
-use support::{Desk, folder, options, redemption, refund, text};
+use support::{Desk, cluster, folder, redemption, refund, text, twins};
 
 const THREADS: usize = 6;
 
@@ -101,36 +99,12 @@ fn wait_for(seen: &Seen, more: usize) {
     }
 }
 
-fn url(embedded: &Embedded, password: &str) -> String {
-    let options = embedded.superuser();
-    let socket = options.get_socket().unwrap().display().to_string().replace('/', "%2F");
-    format!(
-        "postgres://{}:{password}@localhost/chancery?host={socket}&port={}",
-        options.get_username(),
-        options.get_port()
-    )
-}
-
-fn twin(folder: &Path, name: &str, url: &str) -> ServerOptions {
-    options(&folder.join(name))
-        .with("DATABASE_URL", url)
-        .with("CHANCERY_KEK_FILE", &folder.join("chancery.kek").to_string_lossy())
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_accepted_twice() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let folder = folder();
-    let password = "crash-test";
-    let cluster = EmbeddedOptions {
-        data_dir: folder.path().join("cluster"),
-        binaries: None,
-        superuser_password: password.into(),
-        settings: Vec::new(),
-    };
-    let mut postgres = runtime.block_on(Embedded::start(cluster)).unwrap();
-    let url = url(&postgres, password);
-    let twins = [twin(folder.path(), "one", &url), twin(folder.path(), "two", &url)];
+    let mut postgres = runtime.block_on(cluster(folder.path()));
+    let twins = twins(folder.path(), &postgres);
     let mut first = twins[0].start().unwrap();
     let admin_key = first.admin_key().unwrap();
     let desk = Desk::open(&mut first.client(Some(&admin_key)));

@@ -6,6 +6,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use chancery_store::embedded::{Embedded, EmbeddedOptions};
 use chancery_testkit::{Client, ServerOptions, ServerProcess};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -105,4 +106,29 @@ pub(crate) fn redemption(number: usize, token: &str) -> Value {
     members.remove("connector");
     members.insert("token".to_owned(), token.into());
     asked
+}
+
+const CLUSTER_PASSWORD: &str = "of-this-test";
+
+/// A Postgres of the test's own, for servers that share it.
+pub(crate) async fn cluster(folder: &Path) -> Embedded {
+    let options = EmbeddedOptions {
+        data_dir: folder.join("cluster"),
+        binaries: None,
+        superuser_password: CLUSTER_PASSWORD.into(),
+        settings: Vec::new(),
+    };
+    Embedded::start(options).await.unwrap()
+}
+
+/// Two servers on one database, with one key file.
+pub(crate) fn twins(folder: &Path, postgres: &Embedded) -> [ServerOptions; 2] {
+    let login = postgres.superuser();
+    let socket = login.get_socket().unwrap().display().to_string().replace('/', "%2F");
+    let (user, port) = (login.get_username(), login.get_port());
+    let url = format!("postgres://{user}:{CLUSTER_PASSWORD}@localhost/chancery?host={socket}&port={port}");
+    let kek = folder.join("chancery.kek");
+    ["one", "two"].map(|name| {
+        options(&folder.join(name)).with("DATABASE_URL", &url).with("CHANCERY_KEK_FILE", &kek.to_string_lossy())
+    })
 }
