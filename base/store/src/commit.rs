@@ -6,7 +6,7 @@
 //! one.
 
 use chancery_model::{CorrelationId, OrgId};
-use sqlx::{Postgres, Transaction};
+use sqlx::PgConnection;
 
 use crate::{Scoped, StoreError, Write};
 
@@ -28,12 +28,13 @@ impl CommitRight {
         Ok(Committed(()))
     }
 
-    /// Commits a batch of appended entries of many organizations.
+    /// Commits a batch of appended entries of many organizations: the transaction that is open on this
+    /// connection, none of whose statements failed.
     ///
     /// # Errors
     /// When the database refuses or does not answer: the outcome is then unknown to us.
-    pub async fn commit_batch(&self, batch: Transaction<'_, Postgres>) -> Result<Committed, StoreError> {
-        batch.commit().await?;
+    pub async fn commit_batch(&self, connection: &mut PgConnection) -> Result<Committed, StoreError> {
+        sqlx::raw_sql("COMMIT").execute(connection).await?;
         Ok(Committed(()))
     }
 

@@ -156,8 +156,7 @@ impl Running {
         let listener = listen(config).await?;
         let address = listener.address()?;
         let last_used = Arc::new(LastUsed::new());
-        let app =
-            app::make(config, &books, around, &vkey, (Arc::clone(&last_used), metrics.clone()))?;
+        let app = app::make(config, &books, around, &vkey, (Arc::clone(&last_used), metrics.clone()))?;
         let router = chancery_http::router(&app, chancery_http::routes());
 
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());

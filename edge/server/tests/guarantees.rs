@@ -126,7 +126,11 @@ fn of_many_redemptions_at_two_servers_one_succeeds() {
         let good = answers.iter().filter(|answer| answer.status == 200).count();
         assert_eq!(good, 1, "token {number}");
         let refused = answers.iter().filter(|answer| answer.status != 200);
-        assert!(refused.clone().all(|answer| answer.code() == "token_replayed"), "{:?}", refused.collect::<Vec<_>>());
+        assert!(
+            refused.clone().all(|answer| answer.code() == "token_replayed"),
+            "{:?}",
+            refused.collect::<Vec<_>>()
+        );
     }
     Arc::into_inner(twins).unwrap().stop();
 }
@@ -193,7 +197,8 @@ const CANARY: &str = "canary7f3a9c51";
 fn a_dump_and_a_log_hold_no_secret() {
     let twins = Twins::start();
     let mut admin = twins.admin(0);
-    let person = json!({"name": format!("Name {CANARY}"), "email": format!("{CANARY}@example.org"), "role": "viewer"});
+    let person =
+        json!({"name": format!("Name {CANARY}"), "email": format!("{CANARY}@example.org"), "role": "viewer"});
     admin.made("/api/v1/members", &person).unwrap();
     let mut intent = refund(1);
     intent["arguments"]["note"] = json!(format!("note {CANARY}"));

@@ -17,7 +17,8 @@ use crate::KnownEpochs;
 pub struct RoleRights([u64; Role::ALL.len()]);
 
 impl RoleRights {
-    /// Asks `rights_of` for each role's permissions, as the union of [`Permission::bit`].
+    /// Asks `rights_of` for each role's permissions, as the union of
+    /// [`chancery_model::Permission::bit`].
     pub fn new(rights_of: impl Fn(Role) -> u64) -> Self {
         let mut bits = [0; Role::ALL.len()];
         for (slot, role) in bits.iter_mut().zip(Role::ALL) {

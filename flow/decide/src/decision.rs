@@ -1,4 +1,8 @@
 //! The answer: an effect, and why.
+//!
+//! The fields of these types stand in the order of their names and hold whole numbers and text, so
+//! that what serde writes is canonical (RFC 8785) already: the record hashes it, and a decision is
+//! written once for the record and the answer alike ([`Decision::to_canonical`]).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -35,12 +39,12 @@ pub enum Layer {
 pub struct PolicyRef {
     /// The policy's id.
     pub id: Arc<str>,
+    /// Whose it is.
+    pub layer: Layer,
     /// Its name.
     pub name: Arc<str>,
     /// The version that was in force.
     pub version: u32,
-    /// Whose it is.
-    pub layer: Layer,
 }
 
 /// One reason for the effect.
@@ -81,18 +85,18 @@ pub struct Gate {
 /// What people have to do before an escalated intent may go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Requirement {
-    /// The role the approvers hold.
-    pub role: Role,
     /// How many different approvers.
     pub approvals: u8,
-    /// Seconds until it counts as refused.
-    pub timeout_seconds: u32,
     /// What the policy tells them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Arc<str>>,
     /// The policy that asks; none when the risk score does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRef>,
+    /// The role the approvers hold.
+    pub role: Role,
+    /// Seconds until it counts as refused.
+    pub timeout_seconds: u32,
 }
 
 /// A decision with everything that explains it: what the API answers and the record keeps.
@@ -100,16 +104,26 @@ pub struct Requirement {
 pub struct Decision {
     /// The effect.
     pub effect: Effect,
-    /// Why, at least one.
-    pub reasons: Vec<Reason>,
-    /// The risk score and what it is made of.
-    pub risk: Risk,
     /// The gates that were asked, in order.
     pub gates: Vec<Gate>,
-    /// What people have to do; empty unless the effect is `escalate`.
-    pub requirements: Vec<Requirement>,
     /// The policies that determined the effect.
     pub policies: Vec<PolicyRef>,
+    /// Why, at least one.
+    pub reasons: Vec<Reason>,
+    /// What people have to do; empty unless the effect is `escalate`.
+    pub requirements: Vec<Requirement>,
+    /// The risk score and what it is made of.
+    pub risk: Risk,
     /// The hash of the Cedar schema it was made under.
     pub schema_hash: Arc<str>,
+}
+
+impl Decision {
+    /// The canonical JSON of the decision; a test holds it to [`chancery_model::ijson::canonical`].
+    ///
+    /// # Errors
+    /// None for the types as they are.
+    pub fn to_canonical(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
 }

@@ -75,10 +75,10 @@ impl Default for Thresholds {
 /// A score and what it is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Risk {
-    /// 0 to 100.
-    pub score: u8,
     /// What was added up; more than 100 in all still scores 100.
     pub factors: Vec<Factor>,
+    /// 0 to 100.
+    pub score: u8,
 }
 
 /// One part of a score.

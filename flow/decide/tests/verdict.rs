@@ -378,3 +378,16 @@ fn a_decision_reads_well_as_json() {
     let ask = Ask { thresholds: (70, 95), ..Ask::default() };
     insta::assert_json_snapshot!(ask.decide(&checked(&[], &[PERMIT, ESCALATE])));
 }
+
+#[test]
+fn a_decision_is_written_in_canonical_form() {
+    let asks = [
+        Ask::default(),
+        Ask { thresholds: (0, 100), ..Ask::default() },
+        Ask { thresholds: (0, 0), ..Ask::default() },
+    ];
+    for (ask, policies) in asks.iter().zip([&[PERMIT, ESCALATE][..], &[PERMIT], &[PERMIT, FORBID]]) {
+        let decision = ask.decide(&checked(&[], policies));
+        assert_eq!(decision.to_canonical().unwrap(), chancery_model::ijson::canonical(&decision).unwrap());
+    }
+}

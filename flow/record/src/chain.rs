@@ -3,7 +3,9 @@
 use chancery_evidence::{Leaf, entry_hash};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, FromRow as _, PgConnection, Postgres};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -62,6 +64,22 @@ pub(crate) async fn lock_tips(connection: &mut PgConnection, orgs: &[Uuid]) -> R
     rows.into_iter().map(Tip::try_from).collect()
 }
 
+/// Begins a transaction and locks tips as [`lock_tips`] does, in one round trip.
+pub(crate) async fn begin_with_tips(
+    connection: &mut PgConnection,
+    orgs: &[Uuid],
+) -> Result<Vec<Tip>, StoreError> {
+    // Identifiers: nothing in them can end a literal.
+    let listed: Vec<String> = orgs.iter().map(|org| format!("'{org}'")).collect();
+    let sql = format!(
+        "BEGIN; SELECT org_id, seq, entry_hash, last_time, epoch, halted FROM heads
+         WHERE org_id IN ({}) ORDER BY org_id FOR UPDATE",
+        listed.join(",")
+    );
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    rows.iter().map(|row| Tip::try_from(TipRow::from_row(row)?)).collect()
+}
+
 /// An entry's place in the chain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
@@ -116,44 +134,49 @@ impl<'a> Columns<'a> {
 
     /// Writes all entries with one statement.
     pub(crate) async fn insert(self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO entries (org_id, seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload)
-             SELECT * FROM unnest($1::uuid[], $2::int8[], $3::timestamptz[], $4::text[], $5::uuid[], $6::text[],
-                                  $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[])",
-        )
-        .bind(self.org)
-        .bind(self.seq)
-        .bind(self.time)
-        .bind(self.kind)
-        .bind(self.correlation)
-        .bind(self.refs)
-        .bind(self.commitment)
-        .bind(self.leaf_hash)
-        .bind(self.entry_hash)
-        .bind(self.payload)
-        .execute(connection)
-        .await?;
+        self.bind(sqlx::query(INSERT_ENTRIES)).execute(connection).await?;
         Ok(())
+    }
+
+    /// Binds the parameters of [`INSERT_ENTRIES`].
+    pub(crate) fn bind<'q>(self, query: Statement<'q>) -> Statement<'q>
+    where
+        'a: 'q,
+    {
+        query
+            .bind(self.org)
+            .bind(self.seq)
+            .bind(self.time)
+            .bind(self.kind)
+            .bind(self.correlation)
+            .bind(self.refs)
+            .bind(self.commitment)
+            .bind(self.leaf_hash)
+            .bind(self.entry_hash)
+            .bind(self.payload)
     }
 }
 
-/// Writes the moved tips.
-pub(crate) async fn move_tips(connection: &mut PgConnection, tips: &[Tip]) -> Result<(), StoreError> {
-    let column = |tip: &Tip| (tip.org.as_uuid(), stored(tip.seq));
-    let (orgs, seqs): (Vec<_>, Vec<_>) = tips.iter().map(column).unzip();
+/// A statement that is being filled.
+pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// Ten arrays: one of each column.
+pub(crate) const INSERT_ENTRIES: &str =
+    "INSERT INTO entries (org_id, seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload)
+     SELECT * FROM unnest($1::uuid[], $2::int8[], $3::timestamptz[], $4::text[], $5::uuid[], $6::text[],
+                          $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[])";
+
+/// Writes a moved tip.
+pub(crate) async fn move_tip(connection: &mut PgConnection, tip: &Tip) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE heads h SET seq = n.seq, entry_hash = n.entry_hash, last_time = n.last_time,
-                            epoch = n.epoch, halted = n.halted
-         FROM unnest($1::uuid[], $2::int8[], $3::bytea[], $4::timestamptz[], $5::int8[], $6::bool[])
-              AS n (org_id, seq, entry_hash, last_time, epoch, halted)
-         WHERE h.org_id = n.org_id",
+        "UPDATE heads SET seq = $2, entry_hash = $3, last_time = $4, epoch = $5, halted = $6 WHERE org_id = $1",
     )
-    .bind(orgs)
-    .bind(seqs)
-    .bind(tips.iter().map(|tip| tip.entry_hash.to_vec()).collect::<Vec<_>>())
-    .bind(tips.iter().map(|tip| tip.last_time.to_offset()).collect::<Vec<_>>())
-    .bind(tips.iter().map(|tip| tip.epoch).collect::<Vec<_>>())
-    .bind(tips.iter().map(|tip| tip.halted).collect::<Vec<_>>())
+    .bind(tip.org.as_uuid())
+    .bind(stored(tip.seq))
+    .bind(tip.entry_hash.as_slice())
+    .bind(tip.last_time.to_offset())
+    .bind(tip.epoch)
+    .bind(tip.halted)
     .execute(connection)
     .await?;
     Ok(())

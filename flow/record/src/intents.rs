@@ -2,12 +2,10 @@
 
 use chancery_crypto::Context;
 use chancery_model::{Environment, IntentId, KeyId, OrgId, Principal, Timestamp};
-use chancery_store::StoreError;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::chain::stored;
+use crate::chain::{Statement, stored};
 
 /// What lists show of an intent.
 #[derive(Debug)]
@@ -59,32 +57,25 @@ impl<'a> Columns<'a> {
         self.token.push(row.token.as_deref());
     }
 
-    pub(crate) async fn insert(self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        if self.id.is_empty() {
-            return Ok(());
-        }
-        sqlx::query(
-            "INSERT INTO intents (org_id, id, seq, principal_kind, principal_id, key_id, action, resource_type,
-                                  effect, risk, environment, created_at, token)
-             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
-                                  $8::text[], $9::text[], $10::int2[], $11::text[], $12::timestamptz[], $13::bytea[])",
-        )
-        .bind(self.org)
-        .bind(self.id)
-        .bind(self.seq)
-        .bind(self.principal_kind)
-        .bind(self.principal_id)
-        .bind(self.key_id)
-        .bind(self.action)
-        .bind(self.resource_type)
-        .bind(self.effect)
-        .bind(self.risk)
-        .bind(self.environment)
-        .bind(self.created_at)
-        .bind(self.token)
-        .execute(connection)
-        .await?;
-        Ok(())
+    /// Binds thirteen arrays, one of each column, in the order of the table.
+    pub(crate) fn bind<'q>(self, query: Statement<'q>) -> Statement<'q>
+    where
+        'a: 'q,
+    {
+        query
+            .bind(self.org)
+            .bind(self.id)
+            .bind(self.seq)
+            .bind(self.principal_kind)
+            .bind(self.principal_id)
+            .bind(self.key_id)
+            .bind(self.action)
+            .bind(self.resource_type)
+            .bind(self.effect)
+            .bind(self.risk)
+            .bind(self.environment)
+            .bind(self.created_at)
+            .bind(self.token)
     }
 }
 

@@ -75,6 +75,7 @@ pub struct IdempotencyKey {
 #[derive(Debug)]
 pub struct Opened {
     outcome: Outcome,
+    decision: String,
     receipt: Receipt,
 }
 
@@ -83,6 +84,12 @@ impl Opened {
     #[must_use]
     pub const fn outcome(&self) -> &Outcome {
         &self.outcome
+    }
+
+    /// The decision as canonical JSON: the very text that the record commits to.
+    #[must_use]
+    pub fn decision_json(&self) -> &str {
+        &self.decision
     }
 
     /// Where it stands in the record.
@@ -141,7 +148,8 @@ impl Recorder {
         let (kind, effect) = outcome.words();
         let keyring = self.store.keyring();
         let key = keyring.subject_key(org, principal.id()).await?;
-        let payload = payload(&outcome)?;
+        let decision = outcome.decision().to_canonical().map_err(|_| RecordError::Refused)?;
+        let payload = payload(&outcome, &decision)?;
         let words = Words {
             org,
             kind,
@@ -171,7 +179,9 @@ impl Recorder {
             })
             .await?;
         match answer {
-            Answer::Committed(receipt) => Ok(Opening::Opened(Box::new(Opened { outcome, receipt }))),
+            Answer::Committed(receipt) => {
+                Ok(Opening::Opened(Box::new(Opened { outcome, decision, receipt })))
+            }
             Answer::Claimed(earlier, receipt) => {
                 self.replay(org, earlier, receipt, idempotency).await.map(Opening::Replayed)
             }
@@ -248,10 +258,9 @@ fn refs(outcome: &Outcome) -> Vec<(&'static str, String)> {
 
 /// The payload of `docs/evidence.md`, written in canonical order: what it consists of is canonical
 /// already, and this is the hottest path of all.
-fn payload(outcome: &Outcome) -> Result<String, ijson::IJsonError> {
+fn payload(outcome: &Outcome, decision: &str) -> Result<String, ijson::IJsonError> {
     let cleared = outcome.cleared();
     let caller = cleared.caller().caller();
-    let decision = ijson::canonical(outcome.decision())?;
     let token = match outcome {
         Outcome::Minted(minted) => ijson::canonical(minted.public_claims())?,
         _ => "null".to_owned(),

@@ -12,7 +12,7 @@ use chancery_store::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::chain::{Columns, Tip, lock_tips, move_tips};
+use crate::chain::{Columns, Tip, lock_tips, move_tip};
 use crate::committer::{Answer, Committer, Job, Queue};
 use crate::entry::Words;
 
@@ -192,7 +192,7 @@ impl Recorder {
         let mut columns = Columns::default();
         let link = columns.push(&mut tip, &entry, now);
         columns.insert(connection).await?;
-        move_tips(connection, std::slice::from_ref(&tip)).await?;
+        move_tip(connection, &tip).await?;
         if change.epoch == Epoch::Bump {
             sqlx::query("SELECT pg_notify('chancery_epoch', $1)")
                 .bind(format!("{org} {}", tip.epoch))
@@ -206,6 +206,14 @@ impl Recorder {
     /// Queues a job and waits for what became of it.
     pub(crate) async fn queue(&self, make: impl FnOnce() -> (Job, Waiter)) -> Result<Answer, RecordError> {
         let (job, answer) = make();
+        #[cfg(feature = "danger-null-record")]
+        return Ok(job.pretend(&self.right));
+        #[cfg(not(feature = "danger-null-record"))]
+        self.enqueue(job, answer).await
+    }
+
+    #[cfg(not(feature = "danger-null-record"))]
+    async fn enqueue(&self, job: Job, answer: Waiter) -> Result<Answer, RecordError> {
         if !self.queue.push(job) {
             metrics::counter!("record_queue_full_total").increment(1);
             return Err(RecordError::Busy);

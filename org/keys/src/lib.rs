@@ -1,6 +1,6 @@
 //! Agents, and the API keys by which agents and members authenticate.
 //!
-//! * [`format`]: the text of a key, parsed without a query.
+//! * [`mod@format`]: the text of a key, parsed without a query.
 //! * [`lookup`]: from a presented key to all that authenticating it needs, in one query.
 //! * [`agent`], [`api_key`]: administration. What changes something gives, beside the thing, the
 //!   [`Change`](chancery_store::Change) whose entry lets it be committed.

@@ -8,19 +8,19 @@ use chancery_crypto::{Algorithm, SigningKey};
 
 /// Limits of this machine.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Bare RSA-2048 signatures a second on one core.
-    pub rsa_per_second: f64,
+    pub(crate) rsa_per_second: f64,
     /// Bare ES256 signatures a second on one core.
-    pub es256_per_second: f64,
+    pub(crate) es256_per_second: f64,
     /// Median time of an 8 KiB append with `fdatasync`.
-    pub fsync: Duration,
+    pub(crate) fsync: Duration,
 }
 
 const TIME: Duration = Duration::from_secs(2);
 
 /// Measures them.
-pub fn measure() -> anyhow::Result<Limits> {
+pub(crate) fn measure() -> anyhow::Result<Limits> {
     Ok(Limits {
         rsa_per_second: signatures(Algorithm::Rs256)?,
         es256_per_second: signatures(Algorithm::Es256)?,

@@ -10,38 +10,38 @@ use tokio::task::LocalSet;
 
 /// What to send where.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     /// `host:port`.
-    pub address: String,
+    pub(crate) address: String,
     /// Whole requests, taken in turn by each connection from another start.
-    pub requests: Rc<Vec<Vec<u8>>>,
+    pub(crate) requests: Rc<Vec<Vec<u8>>>,
     /// Whether each request may be sent once only.
-    pub once: bool,
+    pub(crate) once: bool,
 }
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Answers with a 2xx status.
-    pub good: usize,
+    pub(crate) good: usize,
     /// All other answers.
-    pub bad: usize,
+    pub(crate) bad: usize,
     /// How long it ran.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// The time of each answer, sorted.
-    pub times: Vec<Duration>,
+    pub(crate) times: Vec<Duration>,
 }
 
 impl Outcome {
     /// Good answers a second.
     #[must_use]
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         f64::from(u32::try_from(self.good).unwrap_or(u32::MAX)) / self.elapsed.as_secs_f64()
     }
 
     /// The time within which this share of answers came.
     #[must_use]
-    pub fn percentile(&self, share: f64) -> Duration {
+    pub(crate) fn percentile(&self, share: f64) -> Duration {
         let last = self.times.len().saturating_sub(1);
         #[allow(
             clippy::cast_possible_truncation,
@@ -55,7 +55,7 @@ impl Outcome {
 }
 
 /// Runs a load: a second to warm up that is not counted, then `time`.
-pub async fn run(target: &Target, connections: usize, time: Duration) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(target: &Target, connections: usize, time: Duration) -> anyhow::Result<Outcome> {
     if !target.once {
         drive(target, connections, Duration::from_secs(1)).await?;
     }

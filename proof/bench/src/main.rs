@@ -5,6 +5,7 @@
 //! `--features danger-null-record --target-dir target/null`). `docs/performance.md` says what the
 //! figures mean and which were measured where.
 
+mod decide;
 mod limits;
 mod load;
 mod report;
@@ -52,13 +53,11 @@ fn main() -> anyhow::Result<()> {
     let mut report = Report::new();
     let limits = limits::measure()?;
     report.limits(&limits)?;
+    report.decided(decide::measure()?)?;
     let setting =
         Setting::start(&arguments.server, arguments.slow_fsync_ms, arguments.organizations, &arguments.only)?;
     report.started(setting.cold_start, setting.warm_start)?;
-    for measurement in scenario::all(&setting) {
-        if !measurement.name.contains(&arguments.only) {
-            continue;
-        }
+    for measurement in scenario::all(&setting, &arguments.only).flatten() {
         let outcome = runtime.block_on(load::run(&measurement.target, arguments.connections, time))?;
         report.measured(&measurement, &outcome, &limits)?;
     }

@@ -9,18 +9,18 @@ use crate::scenario::{Against, Measurement};
 
 /// Prints each figure as soon as it is known.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     decisions: Option<f64>,
 }
 
 impl Report {
     /// An empty report.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { decisions: None }
     }
 
     /// The machine's limits.
-    pub fn limits(&self, limits: &Limits) -> anyhow::Result<()> {
+    pub(crate) fn limits(&self, limits: &Limits) -> anyhow::Result<()> {
         let mut out = stdout().lock();
         writeln!(out, "limits of this machine, one core each:")?;
         writeln!(out, "  RSA-2048 signatures  {:>9.0}/s", limits.rsa_per_second)?;
@@ -29,8 +29,17 @@ impl Report {
         Ok(())
     }
 
+    /// Deciding alone.
+    pub(crate) fn decided(&self, [mean, median, p99]: [f64; 3]) -> anyhow::Result<()> {
+        writeln!(
+            stdout().lock(),
+            "deciding alone, 100 policies, on one core: mean {mean:.1} µs, p50 {median:.1} µs, p99 {p99:.1} µs"
+        )?;
+        Ok(())
+    }
+
     /// How long the server took to answer.
-    pub fn started(&self, cold: Duration, warm: Duration) -> anyhow::Result<()> {
+    pub(crate) fn started(&self, cold: Duration, warm: Duration) -> anyhow::Result<()> {
         let mut out = stdout().lock();
         writeln!(
             out,
@@ -42,7 +51,7 @@ impl Report {
     }
 
     /// A measurement.
-    pub fn measured(
+    pub(crate) fn measured(
         &mut self,
         measurement: &Measurement,
         outcome: &Outcome,
@@ -76,13 +85,13 @@ impl Report {
     }
 
     /// The server's memory.
-    pub fn memory(&self, bytes: u64) -> anyhow::Result<()> {
+    pub(crate) fn memory(&self, bytes: u64) -> anyhow::Result<()> {
         writeln!(stdout().lock(), "server's resident memory: {} MiB", bytes / (1024 * 1024))?;
         Ok(())
     }
 
     /// The same server with a record that writes nothing.
-    pub fn against_null(&self, outcome: &Outcome) -> anyhow::Result<()> {
+    pub(crate) fn against_null(&self, outcome: &Outcome) -> anyhow::Result<()> {
         let null = outcome.rate();
         let share = self.decisions.map_or(0.0, |decisions| 100.0 * decisions / null);
         writeln!(stdout().lock(), "null record: {null:.0}/s; the durable one reaches {share:.0}% of it")?;

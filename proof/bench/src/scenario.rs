@@ -9,18 +9,18 @@ use crate::setting::Setting;
 
 /// One measurement.
 #[derive(Debug)]
-pub struct Measurement {
+pub(crate) struct Measurement {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// What is sent.
-    pub target: Target,
+    pub(crate) target: Target,
     /// What it is compared with.
-    pub against: Against,
+    pub(crate) against: Against,
 }
 
 /// What a measurement is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Against {
+pub(crate) enum Against {
     /// The floor in requests a second.
     Floor(u32),
     /// Bare RSA-2048 signatures on one core.
@@ -34,25 +34,36 @@ pub enum Against {
 /// Distinct requests of a measurement.
 const REQUESTS: u32 = 512;
 
-/// All measurements.
-pub fn all(setting: &Setting) -> Vec<Measurement> {
-    let mut all = vec![decisions(setting, "decision without token")];
-    all.push(tokens(setting, "RS256", "decision with an RS256 token", Against::Rsa));
-    all.extend(redemptions(setting));
-    all.push(tokens(setting, "ES256", "decision with an ES256 token", Against::Decisions));
-    if !setting.many.is_empty() {
-        all.push(many(setting));
-    }
-    all.push(Measurement {
-        name: "api key check and a read (GET /api/v1/me)".to_owned(),
-        target: target(setting, vec![request("GET", "/api/v1/me", &setting.agent_key, None)], false),
+/// The measurements whose names contain `only`, each made when its turn comes: it sets up what it needs.
+pub(crate) fn all<'a>(setting: &'a Setting, only: &'a str) -> impl Iterator<Item = Option<Measurement>> + 'a {
+    type Make = fn(&Setting, &str) -> Option<Measurement>;
+    let makers: [(&str, Make); 6] = [
+        ("decision without token", |setting, name| Some(decisions(setting, name))),
+        ("decision with an RS256 token", |setting, name| Some(tokens(setting, "RS256", name, Against::Rsa))),
+        ("decision with an ES256 token", |setting, name| {
+            Some(tokens(setting, "ES256", name, Against::Decisions))
+        }),
+        ("tokens/verify", redemptions),
+        ("decision without token, many organizations", many),
+        ("api key check and a read (GET /api/v1/me)", reads),
+    ];
+    makers
+        .into_iter()
+        .filter(move |(name, _)| name.contains(only))
+        .map(move |(name, make)| make(setting, name))
+}
+
+fn reads(setting: &Setting, name: &str) -> Option<Measurement> {
+    let requests = vec![request("GET", "/api/v1/me", &setting.agent_key, None)];
+    Some(Measurement {
+        name: name.to_owned(),
+        target: target(setting, requests, false),
         against: Against::Nothing,
-    });
-    all
+    })
 }
 
 /// Decisions that are recorded, without a token.
-pub fn decisions(setting: &Setting, name: &str) -> Measurement {
+pub(crate) fn decisions(setting: &Setting, name: &str) -> Measurement {
     let requests = (0..REQUESTS).map(|number| submit(&setting.agent_key, number, false)).collect();
     Measurement {
         name: name.to_owned(),
@@ -74,7 +85,7 @@ fn set_algorithm(setting: &Setting, algorithm: &str) {
 }
 
 /// Tokens made beforehand, each redeemed once.
-fn redemptions(setting: &Setting) -> Option<Measurement> {
+fn redemptions(setting: &Setting, name: &str) -> Option<Measurement> {
     set_algorithm(setting, "ES256");
     let mut agent = setting.client(&setting.agent_key);
     let mut requests = Vec::new();
@@ -88,23 +99,21 @@ fn redemptions(setting: &Setting) -> Option<Measurement> {
         requests.push(request("POST", "/api/v1/tokens/verify", &setting.redeemer_key, Some(&body)));
     }
     Some(Measurement {
-        name: "tokens/verify".to_owned(),
+        name: name.to_owned(),
         target: target(setting, requests, true),
         against: Against::Floor(3000),
     })
 }
 
-fn many(setting: &Setting) -> Measurement {
-    let requests = setting
-        .many
-        .iter()
-        .enumerate()
-        .map(|(number, key)| submit(key, u32::try_from(number).unwrap_or(0) * 10, false));
-    Measurement {
-        name: format!("decision without token, {} organizations", setting.many.len()),
-        target: target(setting, requests.collect(), false),
+fn many(setting: &Setting, name: &str) -> Option<Measurement> {
+    let number = |index: usize| u32::try_from(index).unwrap_or(0) * 10;
+    let requests: Vec<_> =
+        setting.many.iter().enumerate().map(|(index, key)| submit(key, number(index), false)).collect();
+    (!requests.is_empty()).then(|| Measurement {
+        name: format!("{name} ({})", requests.len()),
+        target: target(setting, requests, false),
         against: Against::Decisions,
-    }
+    })
 }
 
 fn target(setting: &Setting, requests: Vec<Vec<u8>>, once: bool) -> Target {

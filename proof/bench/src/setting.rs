@@ -13,26 +13,26 @@ use tempfile::TempDir;
 
 /// What the measurements run against.
 #[derive(Debug)]
-pub struct Setting {
+pub(crate) struct Setting {
     server: ServerProcess,
     /// An agent's key of the first organization.
-    pub agent_key: String,
+    pub(crate) agent_key: String,
     /// A key that redeems tokens there.
-    pub redeemer_key: String,
+    pub(crate) redeemer_key: String,
     /// An administrator's key there.
-    pub admin_key: String,
+    pub(crate) admin_key: String,
     /// Agents' keys, one in each of many organizations.
-    pub many: Vec<String>,
+    pub(crate) many: Vec<String>,
     /// From nothing to the first answer.
-    pub cold_start: Duration,
+    pub(crate) cold_start: Duration,
     /// From an existing data directory to the first answer.
-    pub warm_start: Duration,
+    pub(crate) warm_start: Duration,
     _folder: TempDir,
 }
 
 impl Setting {
     /// Starts the server twice, timing both, and fills it.
-    pub fn start(
+    pub(crate) fn start(
         program: &Path,
         slow_fsync_ms: Option<f64>,
         organizations: usize,
@@ -61,17 +61,17 @@ impl Setting {
     }
 
     /// `host:port`.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.server.address
     }
 
     /// A client with a key.
-    pub fn client(&self, key: &str) -> Client {
+    pub(crate) fn client(&self, key: &str) -> Client {
         self.server.client(Some(key))
     }
 
     /// The server's memory, from the system.
-    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.server.pid()))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
         let kilobytes: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;

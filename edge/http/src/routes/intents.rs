@@ -13,7 +13,7 @@ use chancery_screen::Draft;
 use chancery_store::Receipt;
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ fn opened_answer(opened: Opened) -> Result<Answer<IntentAnswer>, ApiError> {
         id: intent.id,
         correlation_id: intent.correlation,
         status: status(decision.effect),
-        decision: to_raw_value(decision).map_err(ApiError::internal)?,
+        decision: RawValue::from_string(opened.decision_json().to_owned()).map_err(ApiError::internal)?,
         approval: approval(decision)?,
         token: None,
         token_expires_at: expires,

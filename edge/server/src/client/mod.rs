@@ -1,6 +1,6 @@
 //! The client: commands against a running server, over HTTP like anyone else's.
 //!
-//! Most commands are one [`request::Request`]; those that take more stand in files of their own
+//! Most commands are one request (`request.rs`); those that take more stand in files of their own
 //! (`agents.rs`, `intents.rs`).
 
 mod agents;

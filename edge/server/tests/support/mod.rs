@@ -129,6 +129,8 @@ pub(crate) fn twins(folder: &Path, postgres: &Embedded) -> [ServerOptions; 2] {
     let url = format!("postgres://{user}:{CLUSTER_PASSWORD}@localhost/chancery?host={socket}&port={port}");
     let kek = folder.join("chancery.kek");
     ["one", "two"].map(|name| {
-        options(&folder.join(name)).with("DATABASE_URL", &url).with("CHANCERY_KEK_FILE", &kek.to_string_lossy())
+        options(&folder.join(name))
+            .with("DATABASE_URL", &url)
+            .with("CHANCERY_KEK_FILE", &kek.to_string_lossy())
     })
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chancery_evidence::{Checkpoint, CheckpointSigner, Frontier, Hash, origin};
+use chancery_evidence::{Checkpoint, CheckpointSigner, Frontier, Hash, VerifierKey, origin};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::{Store, StoreError};
 use sqlx::PgConnection;
@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::chain::{hash, stored};
-use crate::scan::{Walk, piece};
+use crate::scan::{Break, Walk, piece};
 
 pub use file::{CheckpointFile, CheckpointFileError};
 pub use installation::{InstallationError, checkpoint_signer, rewrap_checkpoint_key};
@@ -190,8 +190,16 @@ impl Checkpointer {
     ) -> Result<Option<Made>, CheckpointError> {
         let mut walk = match self.walks.remove(&org) {
             Some(walk) if walk.frontier.size() == signed => walk,
-            _ => resume(connection, org, signed).await?,
+            _ => match resume(connection, self.signer.vkey(), org, signed).await? {
+                Some(walk) => walk,
+                None => {
+                    halt_broken(connection, org, "checkpoint_invalid", stored(signed)).await?;
+                    return Ok(None);
+                }
+            },
         };
+        let origin = origin(self.signer.vkey().name(), org);
+        let outside = self.outside.of(&origin);
         let mut tiles = Vec::new();
         while walk.frontier.size() < seq {
             let rows = piece(connection, org, walk.frontier.size(), false).await?;
@@ -200,8 +208,12 @@ impl Checkpointer {
             }
             for row in rows.iter().take_while(|row| unsigned(row.seq) <= seq) {
                 let stepped = walk.step(row, &mut |level, index, hash| tiles.push((level, index, hash)));
-                if let Err(found) = stepped {
-                    halt_broken(connection, org, found.code(), row.seq).await?;
+                let fork = outside.as_ref().is_some_and(|outside| {
+                    outside.size == walk.frontier.size() && outside.root != walk.frontier.root()
+                });
+                let found = stepped.err().map(Break::code).or(fork.then_some("root_differs"));
+                if let Some(code) = found {
+                    halt_broken(connection, org, code, row.seq).await?;
                     return Ok(None);
                 }
             }
@@ -211,7 +223,6 @@ impl Checkpointer {
             return Ok(None);
         }
         let root = walk.frontier.root();
-        let origin = origin(self.signer.vkey().name(), org);
         let checkpoint = Checkpoint { origin, size: seq, root };
         let note = self.signer.sign(&checkpoint)?;
         let frontier = walk.frontier.to_bytes();
@@ -240,21 +251,35 @@ pub(crate) async fn halt_broken(
     Ok(())
 }
 
-async fn resume(connection: &mut PgConnection, org: OrgId, signed: u64) -> Result<Walk, CheckpointError> {
+/// Continues behind a stored checkpoint, if this installation signed it over this very tree: whoever can
+/// write the database must not get a tree of theirs signed further.
+async fn resume(
+    connection: &mut PgConnection,
+    key: &VerifierKey,
+    org: OrgId,
+    signed: u64,
+) -> Result<Option<Walk>, CheckpointError> {
     if signed == 0 {
-        return Ok(Walk::start(org));
+        return Ok(Some(Walk::start(org)));
     }
-    let (frontier, entry_hash, time): (Vec<u8>, Vec<u8>, OffsetDateTime) = sqlx::query_as(
-        "SELECT c.frontier, e.entry_hash, e.time FROM checkpoints c
+    let (frontier, note, entry_hash, time): (Vec<u8>, String, Vec<u8>, OffsetDateTime) = sqlx::query_as(
+        "SELECT c.frontier, c.note, e.entry_hash, e.time FROM checkpoints c
          JOIN entries e ON e.org_id = c.org_id AND e.seq = c.size WHERE c.org_id = $1 AND c.size = $2",
     )
     .bind(org.as_uuid())
     .bind(stored(signed))
     .fetch_one(connection)
     .await?;
-    let frontier =
-        Frontier::from_bytes(&frontier).map_err(|error| StoreError::corrupt("checkpoints", error))?;
-    Ok(Walk::resume(org, frontier, hash("entries", entry_hash)?, Timestamp::from(time)))
+    let (Ok(frontier), Ok(vouched)) =
+        (Frontier::from_bytes(&frontier), Checkpoint::open(&note, std::slice::from_ref(key)))
+    else {
+        return Ok(None);
+    };
+    let ours = vouched.origin == origin(key.name(), org) && vouched.size == signed;
+    if !ours || frontier.size() != signed || frontier.root() != vouched.root {
+        return Ok(None);
+    }
+    Ok(Some(Walk::resume(org, frontier, hash("entries", entry_hash)?, Timestamp::from(time))))
 }
 
 async fn store(connection: &mut PgConnection, made: &[Made], now: Timestamp) -> Result<(), StoreError> {

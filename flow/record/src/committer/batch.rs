@@ -6,8 +6,9 @@ use chancery_model::{OrgId, Timestamp};
 use chancery_store::{CommitRight, Committed, StoreError};
 use sqlx::{Connection, PgConnection};
 
+use super::write::write;
 use super::{Answer, Job};
-use crate::chain::{Columns, Link, Tip, lock_tips, move_tips, stored};
+use crate::chain::{Columns, Link, Tip, begin_with_tips, lock_tips, stored};
 use crate::idempotency::{self, Earlier};
 use crate::intents;
 
@@ -54,23 +55,36 @@ impl Planned {
     }
 }
 
-/// Commits a group of jobs and says what became of each, in order.
+/// Commits a group of jobs and says what became of each, in order. After a failure that is known the
+/// connection is out of the transaction again, if it is still good.
 pub(super) async fn attempt(
     connection: &mut PgConnection,
     right: &CommitRight,
     jobs: &[Job],
     now: Timestamp,
 ) -> Result<Vec<Answer>, Failure> {
-    let mut tx = connection.begin().await?;
+    let outcome = transact(connection, right, jobs, now).await;
+    if let Err(Failure::Before(_)) = &outcome {
+        sqlx::raw_sql("ROLLBACK").execute(connection).await?;
+    }
+    outcome
+}
+
+async fn transact(
+    connection: &mut PgConnection,
+    right: &CommitRight,
+    jobs: &[Job],
+    now: Timestamp,
+) -> Result<Vec<Answer>, Failure> {
     let mut orgs: Vec<_> = jobs.iter().map(|job| job.entry.org.as_uuid()).collect();
     orgs.sort_unstable();
     orgs.dedup();
     let mut tips: HashMap<OrgId, Tip> =
-        lock_tips(&mut tx, &orgs).await?.into_iter().map(|tip| (tip.org, tip)).collect();
+        begin_with_tips(connection, &orgs).await?.into_iter().map(|tip| (tip.org, tip)).collect();
 
     let mut refused: Vec<Option<Planned>> = jobs.iter().map(|job| screen(job, &tips)).collect();
-    idempotency::claim(&mut tx, jobs, &mut refused, now).await?;
-    consume_nonces(&mut tx, jobs, &mut refused).await?;
+    idempotency::claim(connection, jobs, &mut refused, now).await?;
+    consume_nonces(connection, jobs, &mut refused).await?;
 
     let mut columns = Columns::default();
     let mut decided = intents::Columns::default();
@@ -92,13 +106,11 @@ pub(super) async fn attempt(
         plan.push(planned);
     }
     if appended > 0 {
-        columns.insert(&mut tx).await?;
-        decided.insert(&mut tx).await?;
         let mut moved: Vec<Tip> = tips.into_values().collect();
         moved.sort_unstable_by_key(|tip| tip.org);
-        move_tips(&mut tx, &moved).await?;
+        write(connection, columns, decided, &moved).await?;
     }
-    match right.commit_batch(tx).await {
+    match right.commit_batch(connection).await {
         Ok(committed) => {
             Ok(jobs.iter().zip(plan).map(|(job, planned)| planned.answer(job, &committed)).collect())
         }
