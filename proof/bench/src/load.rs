@@ -111,7 +111,7 @@ async fn one(target: Target, number: usize, step: usize, until: Instant) -> anyh
 }
 
 /// Reads one answer whole and gives its status.
-async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<u16> {
+async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<u16> {
     let mut filled = 0;
     loop {
         let space = buffer.get_mut(filled..).context("an answer larger than the buffer")?;
