@@ -7,7 +7,7 @@ use chancery_crypto::{Custody, Random};
 use chancery_model::{Clock, OrgId};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 
 use crate::provision::Logins;
 use crate::{CommitRight, Keyring, Read, Scope, Scoped, StoreError, Write};
@@ -95,7 +95,6 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn committer_connection(&self) -> Result<PgConnection, StoreError> {
-        use sqlx::Connection;
         Ok(PgConnection::connect_with(&self.committer).await?)
     }
 
@@ -129,13 +128,24 @@ impl Store {
     }
 }
 
+/// After this long without use a connection is asked whether it still lives.
+const RESTED: Duration = Duration::from_millis(200);
+
 async fn pool(login: &PgConnectOptions, most: u32) -> Result<PgPool, StoreError> {
     Ok(PgPoolOptions::new()
         .max_connections(most)
         .acquire_timeout(Duration::from_secs(5))
-        // A dead connection shows at its first statement; asking before each use would cost every
-        // request a round trip.
+        // Asking before each use would cost every request a round trip, so only a connection that has
+        // rested is asked whether it still lives.
         .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                if known.idle_for > RESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(login.clone())
         .await?)
 }

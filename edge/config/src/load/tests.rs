@@ -157,7 +157,7 @@ fn ranges_and_forms() {
         ("CHANCERY_KEYS__PREFIX", "Chn_"),
         ("CHANCERY_SERVER__PUBLIC_URL", "https://a.example/path"),
         ("CHANCERY_SERVER__PUBLIC_URL", "a.example"),
-        ("CHANCERY_TOKENS__ISSUER", "ftp://a"),
+        ("CHANCERY_SERVER__PUBLIC_URL", "ftp://a"),
         ("CHANCERY_DATABASE__APP_CONNECTIONS", "0"),
         ("CHANCERY_SERVER__BODY_LIMIT_BYTES", "1"),
     ] {
@@ -197,7 +197,7 @@ fn secrets_are_in_no_error_and_not_printed() {
     assert!(text.contains("url = \"hidden\"  # environment variable `DATABASE_URL`"), "{text}");
     assert!(text.contains("level = \"warn\"  # environment variable `CHANCERY_LOG__LEVEL`"), "{text}");
     assert!(text.contains("key_per_minute = 120  # default"), "{text}");
-    assert!(text.contains("# issuer is not set"), "{text}");
+    assert!(text.contains("# public_url is not set"), "{text}");
     assert!(!text.contains("canary") && !format!("{config:?}").contains("canary"));
     let read_back: toml::Table = text.parse().unwrap();
     assert_eq!(read_back["server"]["listen"].as_str(), Some("127.0.0.1:8420"));

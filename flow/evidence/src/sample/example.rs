@@ -1,9 +1,10 @@
 //! The worked example of `docs/evidence.md`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chancery_model::{CorrelationId, IntentId, ijson};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Maker, Sample, SampleKeys, Story};
 use crate::bundle::kind;
@@ -72,6 +73,26 @@ impl Sample {
     /// The bundle's file for people to read.
     #[must_use]
     pub fn pretty(&self) -> String {
-        serde_json::to_string_pretty(&self.bundle).unwrap()
+        let mut bundle = self.bundle.clone();
+        let sections = [&mut bundle.intent, &mut bundle.principal, &mut bundle.decision];
+        let values = sections.into_iter().flatten();
+        let values = values.chain(&mut bundle.approvals).chain(&mut bundle.keys);
+        let values = values.chain(bundle.token.as_mut().map(|token| &mut token.claims));
+        let values = values.chain(bundle.entries.iter_mut().filter_map(|entry| entry.payload.as_mut()));
+        values.for_each(|value| *value = sorted(value));
+        serde_json::to_string_pretty(&bundle).unwrap()
+    }
+}
+
+/// The same value with the members of its objects in order, whichever order serde_json was built to keep.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        Value::Object(members) => {
+            let ordered: BTreeMap<_, _> =
+                members.iter().map(|(name, value)| (name.clone(), sorted(value))).collect();
+            ordered.into_iter().collect()
+        }
+        plain => plain.clone(),
     }
 }
