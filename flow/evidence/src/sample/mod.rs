@@ -21,7 +21,7 @@ mod rewrite;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use chancery_crypto::{Algorithm, SigningKey};
-use chancery_model::{CorrelationId, IntentId, OrgId, Timestamp, TokenId};
+use chancery_model::{CorrelationId, IntentId, OrgId, Timestamp, TokenId, ijson};
 use serde_json::{Map, Value, json};
 
 use crate::bundle::kind;
@@ -355,7 +355,7 @@ impl<'a> Maker<'a> {
 }
 
 fn sign_jws(key: &SigningKey, header: &Value, claims: &Value) -> Jws {
-    let [protected, payload] = [header, claims].map(|part| BASE64URL.encode(part.to_string()));
+    let [protected, payload] = [header, claims].map(|part| BASE64URL.encode(ijson::canonical(part).unwrap()));
     let signature = BASE64URL.encode(key.sign(format!("{protected}.{payload}").as_bytes()).unwrap());
     Jws { protected, payload, signature }
 }
