@@ -92,7 +92,7 @@ fn every_token_verifies_and_one_key_is_active() {
     let tokens: Vec<String> = minting.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
     assert!(rotating.join().unwrap() > 0, "the key was never rotated");
     assert_eq!(tokens.len(), threads * mints);
-    let keys = published(&mut admin);
+    let keys = published(&mut world.server.client(None));
     let mut used: HashMap<String, usize> = HashMap::new();
     for token in &tokens {
         let (signed, signature) = token.rsplit_once('.').unwrap();

@@ -75,15 +75,23 @@ impl World {
     async fn found(&mut self) {
         let mut founding = self.store.write(&Scope::founding(self.org)).await.unwrap();
         self.store.keyring().create_org_key(&mut founding).await.unwrap();
-        let change =
-            Change::new("organization.created", Epoch::Keep, ("organization", self.org.to_string()), json!({"slug": "acme"}));
+        let change = Change::new(
+            "organization.created",
+            Epoch::Keep,
+            ("organization", self.org.to_string()),
+            json!({"slug": "acme"}),
+        );
         self.recorder.commit(founding, Actor::installation(), change).await.unwrap();
     }
 
     async fn append(&mut self, number: u32) {
         let scoped = self.store.write(&Scope::installation(self.org)).await.unwrap();
-        let change =
-            Change::new("test.happened", Epoch::Keep, ("organization", self.org.to_string()), json!({"number": number}));
+        let change = Change::new(
+            "test.happened",
+            Epoch::Keep,
+            ("organization", self.org.to_string()),
+            json!({"number": number}),
+        );
         self.recorder.commit(scoped, Actor::installation(), change).await.unwrap();
     }
 
@@ -136,7 +144,11 @@ impl World {
                 .await
                 .unwrap();
         }
-        sqlx::query("UPDATE heads SET entry_hash = $1").bind(link.as_slice()).execute(&mut self.superuser).await.unwrap();
+        sqlx::query("UPDATE heads SET entry_hash = $1")
+            .bind(link.as_slice())
+            .execute(&mut self.superuser)
+            .await
+            .unwrap();
     }
 }
 
@@ -148,7 +160,10 @@ async fn each_change_is_found_for_what_it_is() {
         ("UPDATE entries SET time = time + interval '1 hour' WHERE seq = 3", "entry_changed"),
         ("UPDATE entries SET entry_hash = leaf_hash WHERE seq = 3", "chain_broken"),
         ("UPDATE entries SET payload = payload || '\\x00' WHERE seq = 3", "payload_unreadable"),
-        ("UPDATE entries a SET payload = b.payload FROM entries b WHERE a.seq = 3 AND b.seq = 4", "payload_unreadable"),
+        (
+            "UPDATE entries a SET payload = b.payload FROM entries b WHERE a.seq = 3 AND b.seq = 4",
+            "payload_unreadable",
+        ),
         ("DELETE FROM entries WHERE seq = 3", "entry_missing"),
         ("DELETE FROM entries WHERE seq = 6", "head_differs"),
         ("UPDATE heads SET seq = 5", "head_differs"),
