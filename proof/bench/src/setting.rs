@@ -52,7 +52,9 @@ impl Setting {
         let admin = server.client(Some(&admin_key));
         let (agent_key, redeemer_key) = fill(admin)?;
         let mut many = Vec::new();
-        if organizations > 0 && (only.is_empty() || "organizations".contains(only)) {
+        if organizations > 0
+            && (only.is_empty() || "decision without token, many organizations".contains(only))
+        {
             for number in 0..organizations {
                 many.push(organization(&options, &server, number)?);
             }
