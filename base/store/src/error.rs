@@ -59,6 +59,21 @@ impl StoreError {
             .is_some_and(|code| matches!(&*code, "40001" | "40P01"))
     }
 
+    /// Whether the connection is gone: what was under way on it has an unknown outcome.
+    #[must_use]
+    pub fn is_disconnect(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Io(_)) => true,
+            // Class 08 is the connection's; 57P01, 57P02 and 57P03 are a server that stops or starts
+            // (PostgreSQL, appendix A).
+            Self::Database(error) => error
+                .as_database_error()
+                .and_then(|e| e.code())
+                .is_some_and(|code| code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03")),
+            _ => false,
+        }
+    }
+
     /// Whether the data itself was refused (SQLSTATE class 22 or 23), not the connection.
     #[must_use]
     pub fn is_data(&self) -> bool {

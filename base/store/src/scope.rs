@@ -110,9 +110,18 @@ impl<M> Scoped<M> {
         self.scope.org
     }
 
+    /// The pool may hand out connections that died unnoticed, each once: as nothing has been asked of
+    /// the database before this message, it is simply sent over the next.
     async fn begin(pool: &PgPool, scope: &Scope, mode: &str) -> Result<Self, StoreError> {
-        let tx = pool.begin_with(AssertSqlSafe(scope.begin(mode))).await?;
-        Ok(Self { tx, scope: scope.clone(), mode: PhantomData })
+        let opening = scope.begin(mode);
+        let mut dead = pool.size();
+        loop {
+            match pool.begin_with(AssertSqlSafe(opening.clone())).await.map_err(StoreError::from) {
+                Ok(tx) => return Ok(Self { tx, scope: scope.clone(), mode: PhantomData }),
+                Err(error) if error.is_disconnect() && dead > 0 => dead -= 1,
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

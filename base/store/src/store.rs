@@ -76,12 +76,20 @@ impl Store {
     }
 
     /// A connection outside every organization: row-level security shows it no row of any, so it is
-    /// good only for the functions that find a principal's organization.
+    /// good only for the functions that find a principal's organization. It answered just now.
     ///
     /// # Errors
     /// When no connection is free in time.
     pub async fn outside(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        Ok(self.app.acquire().await?)
+        let mut dead = self.app.size();
+        loop {
+            let mut connection = self.app.acquire().await?;
+            match connection.ping().await.map_err(StoreError::from) {
+                Ok(()) => return Ok(connection),
+                Err(error) if error.is_disconnect() && dead > 0 => dead -= 1,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The record's own connections, across organizations, on the record's tables only.

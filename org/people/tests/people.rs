@@ -271,3 +271,23 @@ async fn a_delegation_holds_for_what_it_names_while_it_lasts() {
         assert_eq!(delegation::create(&mut scoped, world.keyring(), bad).await.unwrap_err().code(), code);
     }
 }
+
+#[tokio::test]
+async fn connections_that_die_in_the_pool_cost_no_request() {
+    let world = world().await;
+    let org = world.found("acme").await;
+    for _ in 0..3 {
+        // Several connections in the pool, all used a moment ago and therefore thought alive.
+        let (one, two) = tokio::join!(world.read(&org), world.read(&org));
+        drop((one, two));
+        drop(world.store.outside().await.unwrap());
+        world
+            .as_superuser(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .await;
+        drop(world.store.outside().await.unwrap());
+        drop(world.write(&org).await);
+    }
+}
