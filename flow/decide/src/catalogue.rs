@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema};
+use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, Schema};
+use cedar_policy_core::ast;
 use chancery_crypto::sha256;
 use chancery_model::{ActionName, ijson};
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -171,12 +172,12 @@ impl Action {
     }
 
     /// The arguments as Cedar sees them.
-    pub(crate) fn arguments(&self, value: &Value) -> Result<RestrictedExpression, String> {
+    pub(crate) fn arguments(&self, value: &Value) -> Result<ast::Value, String> {
         self.arguments.read(value)
     }
 
     /// The stated facts as Cedar sees them: without those that only count for the risk score.
-    pub(crate) fn context(&self, value: &Value) -> Result<RestrictedExpression, String> {
+    pub(crate) fn context(&self, value: &Value) -> Result<ast::Value, String> {
         self.context.read(value)
     }
 }
@@ -212,7 +213,7 @@ impl Checked {
     }
 
     /// Checks a value and converts it. The error gives the place and the rule, never the value.
-    fn read(&self, value: &Value) -> Result<RestrictedExpression, String> {
+    fn read(&self, value: &Value) -> Result<ast::Value, String> {
         if let Some(error) = self.validator.iter_errors(value).next() {
             return Err(self.explain(&error));
         }

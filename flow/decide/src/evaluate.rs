@@ -2,19 +2,19 @@
 //! is refused.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
-use cedar_policy::{Authorizer, PolicyId, PolicySet};
+use cedar_policy_core::ast;
+use cedar_policy_core::evaluator::Evaluator;
 use chancery_model::{ActionName, Principal, Role};
 
 use crate::catalogue::Action;
+use crate::condition::Undecidable;
 use crate::policies::{Rule, Slice};
 use crate::request::{Checked, Questions};
 use crate::text::DEFAULT_TIMEOUT_SECONDS;
 use crate::trace::{Refused, Trace};
 use crate::{Decision, Delegation, Facts, Layer, Policies, PolicyRef, Reason, Requirement, Risk, Thresholds};
-
-static AUTHORIZER: LazyLock<Authorizer> = LazyLock::new(Authorizer::new);
 
 /// Decides on a request. Pure: equal inputs give equal decisions.
 #[must_use]
@@ -38,12 +38,13 @@ fn pass_gates(
     let stated = context(action, facts, trace)?;
     trace.risk = Risk::assess(action.definition(), facts.context, facts.environment);
     delegation(facts, trace)?;
-    let checked = Checked { arguments, facts: stated, risk: trace.risk.score };
+    let checked = Checked { arguments, facts: stated, risk: trace.risk.score, tells_time: slice.tells_time };
     let questions = Questions::build(action, facts, checked).map_err(|_| {
         trace.fail("policy_installation", "policy_error", "the request can't be put to the policies")
     })?;
-    installation(policies, slice, &questions, trace)?;
-    organization(policies, slice, &questions, trace)?;
+    let evaluators = questions.evaluators();
+    installation(policies, slice, &evaluators, trace)?;
+    organization(policies, slice, &evaluators, trace)?;
     risk(thresholds, trace)
 }
 
@@ -70,11 +71,7 @@ fn catalogue<'p>(
     Ok((action, slice))
 }
 
-fn context(
-    action: &Action,
-    facts: &Facts<'_>,
-    trace: &mut Trace,
-) -> Result<cedar_policy::RestrictedExpression, Refused> {
+fn context(action: &Action, facts: &Facts<'_>, trace: &mut Trace) -> Result<ast::Value, Refused> {
     let none = serde_json::Value::Object(serde_json::Map::new());
     let stated = if facts.context.is_null() { &none } else { facts.context };
     let stated = action
@@ -99,11 +96,11 @@ fn delegation(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Refused> {
 fn installation(
     policies: &Policies,
     slice: &Slice,
-    questions: &Questions,
+    evaluators: &[Evaluator<'_>],
     trace: &mut Trace,
 ) -> Result<(), Refused> {
     let gate = LayerGate { policies, layer: Layer::Installation, name: "policy_installation" };
-    let forbids = gate.ask(&slice.installation, questions, trace)?;
+    let forbids = gate.ask(&slice.installation, evaluators, trace)?;
     let escalates = gate.hold_forbids(&forbids.all(), trace)?;
     if !escalates {
         trace.pass(gate.name, "no policy of the installation forbids it");
@@ -114,13 +111,13 @@ fn installation(
 fn organization(
     policies: &Policies,
     slice: &Slice,
-    questions: &Questions,
+    evaluators: &[Evaluator<'_>],
     trace: &mut Trace,
 ) -> Result<(), Refused> {
     let gate = LayerGate { policies, layer: Layer::Organization, name: "policy_organization" };
     // Permits and forbids both, before either is looked at: an error in any of them refuses.
-    let forbids = gate.ask(&slice.forbids, questions, trace)?;
-    let permits = gate.ask(&slice.permits, questions, trace)?;
+    let forbids = gate.ask(&slice.forbids, evaluators, trace)?;
+    let permits = gate.ask(&slice.permits, evaluators, trace)?;
     let forbids = forbids.all();
     gate.refuse_plain_forbids(&forbids, trace)?;
     match permits.each.iter().position(Vec::is_empty) {
@@ -193,36 +190,34 @@ struct LayerGate<'p> {
 }
 
 impl<'p> LayerGate<'p> {
-    /// Puts the questions to a set of permits or of forbids. Cedar skips a policy that it can't
-    /// evaluate, so a forbid would be passed over in silence: any such error refuses.
-    fn ask(self, set: &PolicySet, questions: &Questions, trace: &mut Trace) -> Result<Answers<'p>, Refused> {
-        let mut each = Vec::with_capacity(questions.requests.len());
-        for request in &questions.requests {
-            if set.is_empty() {
-                each.push(Vec::new());
-                continue;
+    /// Puts each question to permits or to forbids. One that can't be evaluated refuses: Cedar would
+    /// skip it, and a forbid would be passed over in silence.
+    fn ask(
+        self,
+        rules: &'p [Arc<Rule>],
+        evaluators: &[Evaluator<'_>],
+        trace: &mut Trace,
+    ) -> Result<Answers<'p>, Refused> {
+        let mut each = Vec::with_capacity(evaluators.len());
+        for evaluator in evaluators {
+            let mut applied = Vec::new();
+            for rule in rules {
+                let holds = rule.condition.holds(evaluator);
+                match (holds, self.policies.source(self.layer, rule)) {
+                    (Ok(false), _) => {}
+                    (Ok(true), Some(policy)) => applied.push((&**rule, policy)),
+                    (Err(Undecidable), Some(policy)) => return Err(self.policy_error(policy, trace)),
+                    (_, None) => return Err(trace.fail(self.name, "policy_error", "a policy is not known")),
+                }
             }
-            let response = AUTHORIZER.is_authorized(request, set, &questions.entities);
-            if let Some(error) = response.diagnostics().errors().next() {
-                let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-                return Err(self.policy_error(error.policy_id(), trace));
-            }
-            let applied: Option<Vec<_>> =
-                response.diagnostics().reason().map(|id| self.policies.rule(self.layer, id)).collect();
-            match applied {
-                Some(applied) => each.push(applied),
-                None => return Err(trace.fail(self.name, "policy_error", "a policy is not known")),
-            }
+            each.push(applied);
         }
         Ok(Answers { each })
     }
 
-    fn policy_error(self, id: &PolicyId, trace: &mut Trace) -> Refused {
+    fn policy_error(self, policy: &PolicyRef, trace: &mut Trace) -> Refused {
         let message = "a policy can't be evaluated on this request";
-        match self.policies.rule(self.layer, id) {
-            Some((_, policy)) => trace.fail_by(self.name, "policy_error", [(message.into(), policy)]),
-            None => trace.fail(self.name, "policy_error", message),
-        }
+        trace.fail_by(self.name, "policy_error", [(message.into(), policy)])
     }
 
     /// Refuses if one of them can't be lifted.

@@ -27,6 +27,7 @@ mod action;
 mod cache;
 mod catalogue;
 mod check;
+mod condition;
 mod decision;
 mod evaluate;
 mod extension;

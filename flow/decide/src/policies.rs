@@ -1,17 +1,16 @@
 //! The policies in force, compiled for deciding: parsed once and sliced by action, because Cedar's
 //! cost is linear in the policies it is given, matching or not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cedar_policy::{
-    ActionConstraint, Effect, EntityTypeName, Policy, PolicyId, PolicySet, ResourceConstraint,
-};
+use cedar_policy::{ActionConstraint, Effect, EntityTypeName, Policy, ResourceConstraint};
 use chancery_crypto::sha256;
 use chancery_model::ActionName;
 
 use crate::catalogue::{Action, action_uid};
 use crate::check::allowed_in;
+use crate::condition::Condition;
 use crate::text::{Escalation, PolicyText};
 use crate::{Catalogue, Layer, ParseCache, PolicyProblem, PolicyRef};
 
@@ -66,26 +65,27 @@ pub struct Policies {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     slices: HashMap<ActionName, Slice>,
-    installation: HashMap<PolicyId, Rule>,
-    organization: HashMap<PolicyId, Rule>,
 }
 
 /// The policies that can apply to one action. Permits and forbids are asked apart: a permit has to be
 /// known also where an escalating forbid stands before it.
 #[derive(Debug, Default)]
 pub(crate) struct Slice {
-    pub(crate) installation: PolicySet,
-    pub(crate) forbids: PolicySet,
-    pub(crate) permits: PolicySet,
+    pub(crate) installation: Vec<Arc<Rule>>,
+    pub(crate) forbids: Vec<Arc<Rule>>,
+    pub(crate) permits: Vec<Arc<Rule>>,
+    /// Whether one of them looks at the time.
+    pub(crate) tells_time: bool,
 }
 
-/// What stays known of a policy besides its Cedar form.
+/// A policy ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Rule {
     /// Its place among the sources of its layer.
     source: usize,
     /// Its place among all policies of its layer.
     order: usize,
+    pub(crate) condition: Arc<Condition>,
     pub(crate) escalation: Option<Escalation>,
     pub(crate) message: Option<Arc<str>>,
 }
@@ -129,13 +129,12 @@ impl Policies {
         self.compiled.slices.get(action)
     }
 
-    pub(crate) fn rule(&self, layer: Layer, id: &PolicyId) -> Option<(&Rule, &PolicyRef)> {
-        let (rules, refs) = match layer {
-            Layer::Installation => (&self.compiled.installation, &self.installation),
-            Layer::Organization => (&self.compiled.organization, &self.organization),
-        };
-        let rule = rules.get(id)?;
-        Some((rule, refs.get(rule.source)?))
+    /// What a rule of a layer is from, as decisions name it.
+    pub(crate) fn source(&self, layer: Layer, rule: &Rule) -> Option<&PolicyRef> {
+        match layer {
+            Layer::Installation => self.installation.get(rule.source),
+            Layer::Organization => self.organization.get(rule.source),
+        }
     }
 }
 
@@ -143,7 +142,7 @@ impl Compiled {
     fn empty(catalogue: &Catalogue) -> Self {
         let slices =
             catalogue.iter().map(|action| (action.definition().name.clone(), Slice::default())).collect();
-        Self { slices, installation: HashMap::new(), organization: HashMap::new() }
+        Self { slices }
     }
 
     fn add(
@@ -153,36 +152,30 @@ impl Compiled {
         texts: &[Arc<PolicyText>],
         catalogue: &Catalogue,
     ) -> Result<(), CompileError> {
+        let mut seen = HashSet::new();
         for (source, text) in texts.iter().enumerate() {
-            let id = || sources.get(source).map_or_else(String::new, |source| source.id.clone());
             for statement in &text.statements {
-                if !allowed_in(layer, statement) {
-                    return Err(CompileError::InstallationPermit { id: id() });
-                }
-                let rules = match layer {
-                    Layer::Installation => &mut self.installation,
-                    Layer::Organization => &mut self.organization,
-                };
                 let policy = &statement.policy;
-                let rule = Rule {
-                    source,
-                    order: rules.len(),
-                    escalation: statement.escalation.clone(),
-                    message: statement.message.clone(),
-                };
+                if !allowed_in(layer, statement) {
+                    let id = sources.get(source).map_or_else(String::new, |source| source.id.clone());
+                    return Err(CompileError::InstallationPermit { id });
+                }
+                let order = seen.len();
                 // Two sources with equal texts: the first one speaks for both.
-                if rules.contains_key(policy.id()) {
+                if !seen.insert(policy.id()) {
                     continue;
                 }
-                rules.insert(policy.id().clone(), rule);
+                let rule = Arc::new(Rule {
+                    source,
+                    order,
+                    condition: Arc::clone(&statement.condition),
+                    escalation: statement.escalation.clone(),
+                    message: statement.message.clone(),
+                });
                 for action in catalogue.iter().filter(|action| can_apply(policy, action)) {
                     let slice = self.slices.entry(action.definition().name.clone()).or_default();
-                    slice.set(layer, policy.effect()).add(policy.clone()).map_err(|error| {
-                        CompileError::Unreadable {
-                            id: id(),
-                            problem: PolicyProblem::at("", 0, error.to_string()),
-                        }
-                    })?;
+                    slice.tells_time |= rule.condition.tells_time;
+                    slice.rules(layer, policy.effect()).push(Arc::clone(&rule));
                 }
             }
         }
@@ -198,7 +191,7 @@ impl Rule {
 }
 
 impl Slice {
-    fn set(&mut self, layer: Layer, effect: Effect) -> &mut PolicySet {
+    fn rules(&mut self, layer: Layer, effect: Effect) -> &mut Vec<Arc<Rule>> {
         match (layer, effect) {
             (Layer::Installation, _) => &mut self.installation,
             (Layer::Organization, Effect::Forbid) => &mut self.forbids,

@@ -1,19 +1,26 @@
 //! What Cedar is asked: the few entities and the context of one request, built from typed values.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, LazyLock};
 
-use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
+use cedar_policy_core::ast::{
+    Context, Eid, Entity, EntityType, EntityUID, EntityUIDEntry, PartialValue, Request, Value,
 };
+use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::evaluator::Evaluator;
+use cedar_policy_core::extensions::Extensions;
 use chancery_model::{Principal, Timestamp};
 
 use crate::catalogue::{Action, entity_type};
 use crate::extension::datetime;
 use crate::{Facts, Subject};
 
-static AGENT: LazyLock<EntityTypeName> = LazyLock::new(|| entity_type("Agent"));
-static MEMBER: LazyLock<EntityTypeName> = LazyLock::new(|| entity_type("Member"));
+static AGENT: LazyLock<EntityType> = LazyLock::new(|| core_type("Agent"));
+static MEMBER: LazyLock<EntityType> = LazyLock::new(|| core_type("Member"));
+
+fn core_type(name: &'static str) -> EntityType {
+    entity_type(name).as_ref().clone()
+}
 
 /// What Cedar could not be asked.
 #[derive(Debug)]
@@ -21,15 +28,17 @@ pub(crate) struct Unaskable;
 
 /// The question for each who has to be permitted: the one who asks, then the member it acts for.
 pub(crate) struct Questions {
-    pub(crate) entities: Entities,
-    pub(crate) requests: Vec<Request>,
+    entities: Entities,
+    requests: Vec<Request>,
 }
 
 /// The parts of the context that come out of earlier gates.
 pub(crate) struct Checked {
-    pub(crate) arguments: RestrictedExpression,
-    pub(crate) facts: RestrictedExpression,
+    pub(crate) arguments: Value,
+    pub(crate) facts: Value,
     pub(crate) risk: u8,
+    /// Whether a policy that can apply looks at the time; making one costs 3 µs.
+    pub(crate) tells_time: bool,
 }
 
 impl Questions {
@@ -38,57 +47,84 @@ impl Questions {
     pub(crate) fn build(action: &Action, facts: &Facts<'_>, checked: Checked) -> Result<Self, Unaskable> {
         let askers = || std::iter::once(&facts.subject).chain(facts.on_behalf_of.as_ref());
         let context = context(facts, checked)?;
-        let resource =
-            EntityUid::from_type_name_and_id(action.resource_type.clone(), EntityId::new(facts.resource_id));
+        let resource = known(EntityUID::from_components(
+            action.resource_type.as_ref().clone(),
+            Eid::new(facts.resource_id),
+            None,
+        ));
+        let action_uid = known(action.uid.as_ref().clone());
         let requests = askers()
             .map(|asker| {
-                Request::new(uid(asker), action.uid.clone(), resource.clone(), context.clone(), None)
-                    .map_err(|_| Unaskable)
+                let (principal, action) = (known(uid(asker)), action_uid.clone());
+                Request::new_unchecked(principal, action, resource.clone(), Some(context.clone()))
             })
-            .collect::<Result<_, _>>()?;
+            .collect();
         let mut entities = Vec::with_capacity(3);
-        entities.push(action.entity.clone());
-        for asker in askers() {
-            entities.push(entity(asker)?);
-        }
-        let entities = Entities::from_entities(entities, None).map_err(|_| Unaskable)?;
+        entities.push(action.entity.as_ref().clone());
+        entities.extend(askers().map(entity));
+        // An action's group has no group, and nothing else has parents: the closure is what it is.
+        let entities = Entities::from_entities(
+            entities,
+            None::<&NoEntitiesSchema>,
+            TCComputation::AssumeAlreadyComputed,
+            Extensions::all_available(),
+        )
+        .map_err(|_| Unaskable)?;
         Ok(Self { entities, requests })
     }
+
+    /// What answers each question.
+    pub(crate) fn evaluators(&self) -> Vec<Evaluator<'_>> {
+        let extensions = Extensions::all_available();
+        self.requests
+            .iter()
+            .map(|request| Evaluator::new(request.clone(), &self.entities, extensions))
+            .collect()
+    }
+}
+
+fn known(uid: EntityUID) -> EntityUIDEntry {
+    EntityUIDEntry::known(uid, None)
 }
 
 fn context(facts: &Facts<'_>, checked: Checked) -> Result<Context, Unaskable> {
-    let mut pairs = Vec::with_capacity(7);
-    let mut put = |name: &str, value| pairs.push((name.to_owned(), value));
+    let mut parts = BTreeMap::new();
+    let mut put = |name: &'static str, value: Value| parts.insert(name.into(), value);
     put("arguments", checked.arguments);
     put("facts", checked.facts);
-    put("environment", RestrictedExpression::new_string(facts.environment.as_str().to_owned()));
-    put("risk", RestrictedExpression::new_long(checked.risk.into()));
-    put("now", datetime(&milliseconds_text(facts.now)));
+    put("environment", facts.environment.as_str().into());
+    put("risk", i64::from(checked.risk).into());
+    if checked.tells_time {
+        put("now", datetime(&milliseconds_text(facts.now)).ok_or(Unaskable)?);
+    }
     if let Some(connector) = facts.connector {
-        put("connector", RestrictedExpression::new_string(connector.to_owned()));
+        put("connector", connector.into());
     }
     if let Some(member) = &facts.on_behalf_of {
-        put("on_behalf_of", RestrictedExpression::new_entity_uid(uid(member)));
+        put("on_behalf_of", uid(member).into());
     }
-    Context::from_pairs(pairs).map_err(|_| Unaskable)
+    Ok(Context::Value(Arc::new(parts)))
 }
 
-fn entity(subject: &Subject) -> Result<Entity, Unaskable> {
-    let mut attributes = HashMap::with_capacity(2);
-    attributes.insert("role".to_owned(), RestrictedExpression::new_string(subject.role.as_str().to_owned()));
-    if let (Principal::Agent(_), Some(owner)) = (subject.principal, subject.owner) {
-        let owner = EntityUid::from_type_name_and_id(MEMBER.clone(), EntityId::new(owner.to_string()));
-        attributes.insert("owner".to_owned(), RestrictedExpression::new_entity_uid(owner));
-    }
-    Entity::new(uid(subject), attributes, HashSet::new()).map_err(|_| Unaskable)
+fn entity(subject: &Subject) -> Entity {
+    let role = ("role".into(), PartialValue::Value(subject.role.as_str().into()));
+    let owner = match (subject.principal, subject.owner) {
+        (Principal::Agent(_), Some(owner)) => {
+            let owner = EntityUID::from_components(MEMBER.clone(), Eid::new(owner.to_string()), None);
+            Some(("owner".into(), PartialValue::Value(owner.into())))
+        }
+        _ => None,
+    };
+    let attributes = std::iter::once(role).chain(owner);
+    Entity::new_with_attr_partial_value(uid(subject), attributes, HashSet::new(), HashSet::new(), [])
 }
 
-fn uid(subject: &Subject) -> EntityUid {
+fn uid(subject: &Subject) -> EntityUID {
     let (kind, id) = match subject.principal {
         Principal::Agent(id) => (AGENT.clone(), id.to_string()),
         Principal::Member(id) => (MEMBER.clone(), id.to_string()),
     };
-    EntityUid::from_type_name_and_id(kind, EntityId::new(id))
+    EntityUID::from_components(kind, Eid::new(id), None)
 }
 
 /// Cedar's `datetime` has exactly three fractional digits where a [`Timestamp`] writes six.

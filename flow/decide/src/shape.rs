@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use cedar_policy::RestrictedExpression;
+use cedar_policy_core::ast;
 use chancery_model::ijson;
 use serde_json::{Map, Value, json};
 
@@ -80,14 +80,15 @@ impl Shape {
     }
 
     /// A value of this shape, or `None` when it is not one.
-    fn to_cedar(&self, value: &Value) -> Option<RestrictedExpression> {
+    fn to_cedar(&self, value: &Value) -> Option<ast::Value> {
         Some(match (self, value) {
-            (Self::Text, Value::String(text)) => RestrictedExpression::new_string(text.clone()),
-            (Self::Integer, Value::Number(number)) => RestrictedExpression::new_long(number.as_i64()?),
-            (Self::Decimal, Value::Number(number)) => decimal(&ijson::decimal_text(number.as_f64()?)?),
-            (Self::Boolean, Value::Bool(truth)) => RestrictedExpression::new_bool(*truth),
-            (Self::Set(items), Value::Array(values)) => RestrictedExpression::new_set(
+            (Self::Text, Value::String(text)) => text.as_str().into(),
+            (Self::Integer, Value::Number(number)) => number.as_i64()?.into(),
+            (Self::Decimal, Value::Number(number)) => decimal(&ijson::decimal_text(number.as_f64()?)?)?,
+            (Self::Boolean, Value::Bool(truth)) => (*truth).into(),
+            (Self::Set(items), Value::Array(values)) => ast::Value::set(
                 values.iter().map(|value| items.to_cedar(value)).collect::<Option<Vec<_>>>()?,
+                None,
             ),
             (Self::Record(fields), Value::Object(members)) => record_to_cedar(fields, members)?,
             _ => return None,
@@ -110,19 +111,16 @@ pub(crate) fn write_record_type(fields: &[Field], out: &mut String) {
 
 /// A record of `fields`, or `None` when a member is missing or of another shape. Members that are no
 /// field are passed over: the validator has refused them where they are not allowed.
-pub(crate) fn record_to_cedar(
-    fields: &[Field],
-    members: &Map<String, Value>,
-) -> Option<RestrictedExpression> {
+pub(crate) fn record_to_cedar(fields: &[Field], members: &Map<String, Value>) -> Option<ast::Value> {
     let mut pairs = Vec::with_capacity(fields.len());
     for field in fields {
         match members.get(&field.name) {
-            Some(value) => pairs.push((field.name.clone(), field.shape.to_cedar(value)?)),
+            Some(value) => pairs.push((field.name.as_str(), field.shape.to_cedar(value)?)),
             None if field.required => return None,
             None => {}
         }
     }
-    RestrictedExpression::new_record(pairs).ok()
+    Some(ast::Value::record(pairs, None))
 }
 
 fn read(schema: &Value, path: &str, depth: usize) -> Result<(Shape, Value), Unsupported> {

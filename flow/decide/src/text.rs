@@ -8,6 +8,7 @@ use chancery_model::Role;
 
 use crate::PolicyProblem;
 use crate::catalogue::hex;
+use crate::condition::Condition;
 
 /// The largest text of a policy.
 pub const MAX_POLICY_BYTES: usize = 64 * 1024;
@@ -33,6 +34,7 @@ pub(crate) struct Escalation {
 pub(crate) struct Statement {
     /// Its id is the text's hash and its place in it, so that equal texts are equal everywhere.
     pub(crate) policy: Policy,
+    pub(crate) condition: Arc<Condition>,
     pub(crate) escalation: Option<Escalation>,
     pub(crate) message: Option<Arc<str>>,
     pub(crate) offset: usize,
@@ -71,11 +73,9 @@ impl PolicyText {
         }
         let mut statements = Vec::with_capacity(policies.len());
         for (index, (offset, policy)) in policies.into_iter().enumerate() {
-            match Statement::read(policy, offset) {
-                Ok(mut statement) => {
-                    statement.policy = bare(&policy.new_id(PolicyId::new(format!("{}.{index}", hex(&hash)))));
-                    statements.push(statement);
-                }
+            let named = policy.new_id(PolicyId::new(format!("{}.{index}", hex(&hash))));
+            match Statement::read(bare(&named), offset) {
+                Ok(statement) => statements.push(statement),
                 Err(found) => {
                     problems.extend(found.into_iter().map(|message| PolicyProblem::at(text, offset, message)))
                 }
@@ -86,7 +86,7 @@ impl PolicyText {
 }
 
 impl Statement {
-    fn read(policy: &Policy, offset: usize) -> Result<Self, Vec<String>> {
+    fn read(policy: Policy, offset: usize) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let mut annotations = Annotations::default();
         for (key, value) in policy.annotations() {
@@ -109,7 +109,8 @@ impl Statement {
             approvals: approvals.unwrap_or(1),
             timeout_seconds: timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
         });
-        Ok(Self { policy: policy.clone(), escalation, message, offset })
+        let condition = Arc::new(Condition::of(&policy));
+        Ok(Self { policy, condition, escalation, message, offset })
     }
 }
 
