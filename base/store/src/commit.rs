@@ -6,7 +6,9 @@
 //! one.
 
 use chancery_model::{CorrelationId, OrgId};
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row as _};
 
 use crate::{Scoped, StoreError, Write};
 
@@ -36,6 +38,22 @@ impl CommitRight {
     pub async fn commit_batch(&self, connection: &mut PgConnection) -> Result<Committed, StoreError> {
         sqlx::raw_sql("COMMIT").execute(connection).await?;
         Ok(Committed(()))
+    }
+
+    /// Runs one statement that appends a batch as a transaction of its own, committed by the end of its
+    /// message. The statement answers with one boolean: `false` says that it wrote nothing, and there is
+    /// no proof.
+    ///
+    /// # Errors
+    /// When the database refuses it, nothing was written; when it does not answer, the outcome is
+    /// unknown to us.
+    pub async fn commit_statement(
+        &self,
+        connection: &mut PgConnection,
+        statement: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Option<Committed>, StoreError> {
+        let wrote: bool = statement.fetch_one(connection).await?.try_get(0)?;
+        Ok(wrote.then_some(Committed(())))
     }
 
     /// Vouches for entries found in the store after the outcome of their commit was unknown, or

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use chancery_model::{IntentId, KeyId, OrgId, Timestamp, TokenId};
 use chancery_store::StoreError;
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -25,6 +27,49 @@ pub struct TokenUse {
     pub at: Timestamp,
 }
 
+/// Uses in columns, for one array insert.
+#[derive(Debug, Default)]
+pub struct Columns<'a> {
+    org: Vec<Uuid>,
+    nonce_hash: Vec<&'a [u8]>,
+    token: Vec<Uuid>,
+    intent: Vec<Uuid>,
+    key: Vec<Uuid>,
+    used_at: Vec<OffsetDateTime>,
+}
+
+impl<'a> Columns<'a> {
+    /// The table's columns, in the order of [`Self::bind`].
+    pub const NAMES: &'static str = "org_id, nonce_hash, token_id, intent_id, key_id, used_at";
+    /// The types of the arrays that [`Self::bind`] binds.
+    pub const TYPES: [&'static str; 6] = ["uuid", "bytea", "uuid", "uuid", "uuid", "timestamptz"];
+
+    /// Adds a use.
+    pub fn push(&mut self, used: &'a TokenUse) {
+        self.org.push(used.org.as_uuid());
+        self.nonce_hash.push(&used.nonce_hash);
+        self.token.push(used.token.as_uuid());
+        self.intent.push(used.intent.as_uuid());
+        self.key.push(used.key.as_uuid());
+        self.used_at.push(used.at.to_offset());
+    }
+
+    /// Binds one array for each column.
+    #[must_use]
+    pub fn bind<'q>(self, query: Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments>
+    where
+        'a: 'q,
+    {
+        query
+            .bind(self.org)
+            .bind(self.nonce_hash)
+            .bind(self.token)
+            .bind(self.intent)
+            .bind(self.key)
+            .bind(self.used_at)
+    }
+}
+
 /// Consumes the nonces of a batch in one statement, inside the committer's transaction, and says for
 /// each whether it was fresh. Of several uses of one nonce in the batch the first is fresh.
 ///
@@ -38,27 +83,20 @@ pub async fn insert_batch(connection: &mut PgConnection, uses: &[TokenUse]) -> R
     for (place, used) in uses.iter().enumerate() {
         first.entry((used.org, used.nonce_hash)).or_insert(place);
     }
-    let rows = || first.values().filter_map(|place| uses.get(*place));
-    let orgs: Vec<Uuid> = rows().map(|used| used.org.as_uuid()).collect();
-    let hashes: Vec<&[u8]> = rows().map(|used| used.nonce_hash.as_slice()).collect();
-    let tokens: Vec<Uuid> = rows().map(|used| used.token.as_uuid()).collect();
-    let intents: Vec<Uuid> = rows().map(|used| used.intent.as_uuid()).collect();
-    let keys: Vec<Uuid> = rows().map(|used| used.key.as_uuid()).collect();
-    let moments: Vec<OffsetDateTime> = rows().map(|used| used.at.to_offset()).collect();
-    let fresh: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(
+    let mut columns = Columns::default();
+    first.values().filter_map(|place| uses.get(*place)).for_each(|used| columns.push(used));
+    let insert = sqlx::query(
         "INSERT INTO token_uses (org_id, nonce_hash, token_id, intent_id, key_id, used_at)
          SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::uuid[], $5::uuid[], $6::timestamptz[])
          ON CONFLICT DO NOTHING RETURNING org_id, nonce_hash",
-    )
-    .bind(orgs)
-    .bind(hashes)
-    .bind(tokens)
-    .bind(intents)
-    .bind(keys)
-    .bind(moments)
-    .fetch_all(connection)
-    .await?;
-    let fresh: HashSet<(Uuid, Vec<u8>)> = fresh.into_iter().collect();
+    );
+    let fresh: HashSet<(Uuid, Vec<u8>)> = columns
+        .bind(insert)
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<Result<_, sqlx::Error>>()?;
     let is_fresh = |place: usize, used: &TokenUse| {
         first.get(&(used.org, used.nonce_hash)) == Some(&place)
             && fresh.contains(&(used.org.as_uuid(), used.nonce_hash.to_vec()))

@@ -14,6 +14,9 @@ CREATE TABLE entries (
     payload bytea NOT NULL,
     PRIMARY KEY (org_id, seq)
 );
+-- What is sealed does not compress, and up to a page it is written once, in its row.
+ALTER TABLE entries ALTER COLUMN payload SET STORAGE EXTERNAL;
+ALTER TABLE entries SET (toast_tuple_target = 8160);
 CREATE INDEX entries_by_correlation ON entries (org_id, correlation_id, seq) WHERE correlation_id IS NOT NULL;
 CREATE INDEX entries_by_kind ON entries (org_id, kind, seq);
 CALL protect('entries');
@@ -39,6 +42,8 @@ CREATE TABLE intents (
     token bytea,
     PRIMARY KEY (org_id, id)
 );
+ALTER TABLE intents ALTER COLUMN token SET STORAGE EXTERNAL;
+ALTER TABLE intents SET (toast_tuple_target = 8160);
 CALL protect('intents');
 CALL expose_to_appender('intents', 'SELECT, INSERT');
 GRANT SELECT ON intents TO chancery_app;

@@ -1,5 +1,7 @@
 //! Linking entries to the tip of their organization's chain, and writing them.
 
+use std::sync::LazyLock;
+
 use chancery_evidence::{Leaf, entry_hash};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
@@ -103,6 +105,13 @@ pub(crate) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    /// The table, its columns and their types, in the order of [`Self::bind`].
+    pub(crate) const TABLE: Table = Table {
+        name: "entries",
+        columns: "org_id, seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload",
+        types: &["uuid", "int8", "timestamptz", "text", "uuid", "text", "bytea", "bytea", "bytea", "bytea"],
+    };
+
     /// Links one entry to the tip and moves the tip. Time never goes back within a chain.
     pub(crate) fn push(&mut self, tip: &mut Tip, entry: &'a Prepared, now: Timestamp) -> Link {
         let time = now.max(tip.last_time);
@@ -134,11 +143,12 @@ impl<'a> Columns<'a> {
 
     /// Writes all entries with one statement.
     pub(crate) async fn insert(self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        self.bind(sqlx::query(INSERT_ENTRIES)).execute(connection).await?;
+        static INSERT: LazyLock<String> = LazyLock::new(|| Columns::TABLE.insert(1, ""));
+        self.bind(sqlx::query(INSERT.as_str())).execute(connection).await?;
         Ok(())
     }
 
-    /// Binds the parameters of [`INSERT_ENTRIES`].
+    /// Binds one array for each column.
     pub(crate) fn bind<'q>(self, query: Statement<'q>) -> Statement<'q>
     where
         'a: 'q,
@@ -160,11 +170,32 @@ impl<'a> Columns<'a> {
 /// A statement that is being filled.
 pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
-/// Ten arrays: one of each column.
-pub(crate) const INSERT_ENTRIES: &str =
-    "INSERT INTO entries (org_id, seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload)
-     SELECT * FROM unnest($1::uuid[], $2::int8[], $3::timestamptz[], $4::text[], $5::uuid[], $6::text[],
-                          $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[])";
+/// A table that is written in columns: one array parameter for each.
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) columns: &'static str,
+    pub(crate) types: &'static [&'static str],
+}
+
+impl Table {
+    /// The rows that the parameters from `$first` on hold.
+    pub(crate) fn rows(&self, first: usize) -> String {
+        let arrays: Vec<String> =
+            self.types.iter().zip(first..).map(|(of, number)| format!("${number}::{of}[]")).collect();
+        format!("unnest({})", arrays.join(", "))
+    }
+
+    /// Inserts these rows.
+    pub(crate) fn insert(&self, first: usize, condition: &str) -> String {
+        let Self { name, columns, .. } = self;
+        format!("INSERT INTO {name} ({columns}) SELECT * FROM {} {condition}", self.rows(first))
+    }
+
+    /// The number of the first parameter after its own.
+    pub(crate) const fn after(&self, first: usize) -> usize {
+        first + self.types.len()
+    }
+}
 
 /// Writes a moved tip.
 pub(crate) async fn move_tip(connection: &mut PgConnection, tip: &Tip) -> Result<(), StoreError> {

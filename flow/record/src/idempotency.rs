@@ -1,13 +1,15 @@
 //! Idempotency keys: one key, one intent, one answer.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use chancery_model::{IntentId, PrincipalId, Timestamp};
 use chancery_store::StoreError;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::chain::{Link, hash};
+use crate::chain::{Link, Statement, Table, hash};
 use crate::committer::{Job, Planned, intent_of};
 
 /// A request's claim on its idempotency key, scoped to organization, principal and route.
@@ -39,6 +41,60 @@ struct EarlierRow {
     entry_hash: Vec<u8>,
 }
 
+/// Claims in columns, for one array insert.
+#[derive(Default)]
+pub(crate) struct Columns<'a> {
+    org: Vec<Uuid>,
+    principal: Vec<Uuid>,
+    route: Vec<&'static str>,
+    key_hash: Vec<&'a [u8]>,
+    request_hash: Vec<&'a [u8]>,
+    intent: Vec<Uuid>,
+    created_at: Vec<OffsetDateTime>,
+}
+
+impl<'a> Columns<'a> {
+    /// The table, its columns and their types, in the order of [`Self::bind`].
+    pub(crate) const TABLE: Table = Table {
+        name: "idempotency",
+        columns: "org_id, principal_id, route, key_hash, request_hash, intent_id, created_at",
+        types: &["uuid", "uuid", "text", "bytea", "bytea", "uuid", "timestamptz"],
+    };
+
+    /// Adds the claim of a job that has one and is about an intent.
+    pub(crate) fn push(&mut self, job: &'a Job, now: Timestamp) {
+        let (Some(claim), Some(intent)) = (&job.claim, intent_of(job)) else { return };
+        self.org.push(job.entry.org.as_uuid());
+        self.principal.push(claim.principal.as_uuid());
+        self.route.push(claim.route);
+        self.key_hash.push(&claim.key_hash);
+        self.request_hash.push(&claim.request_hash);
+        self.intent.push(intent.as_uuid());
+        self.created_at.push(now.to_offset());
+    }
+
+    /// Binds one array for each column.
+    pub(crate) fn bind<'q>(self, query: Statement<'q>) -> Statement<'q>
+    where
+        'a: 'q,
+    {
+        query
+            .bind(self.org)
+            .bind(self.principal)
+            .bind(self.route)
+            .bind(self.key_hash)
+            .bind(self.request_hash)
+            .bind(self.intent)
+            .bind(self.created_at)
+    }
+}
+
+/// What is claimed: one key of one principal for one route.
+pub(crate) fn claimed(job: &Job) -> Option<(Uuid, PrincipalId, &'static str, [u8; 32])> {
+    let claim = job.claim.as_ref()?;
+    intent_of(job).map(|_| (job.entry.org.as_uuid(), claim.principal, claim.route, claim.key_hash))
+}
+
 /// Claims the keys of a batch. Of two jobs with one key in one batch only the first is tried; the
 /// other finds the first one's row.
 pub(crate) async fn claim(
@@ -47,15 +103,25 @@ pub(crate) async fn claim(
     refused: &mut [Option<Planned>],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut seen = HashSet::new();
+    let (mut seen, mut columns) = (HashSet::new(), Columns::default());
+    let open = |(job, slot): (&'_ Job, &Option<Planned>)| slot.is_none().then(|| claimed(job)).flatten();
+    for (job, slot) in jobs.iter().zip(refused.iter()) {
+        if open((job, slot)).is_some_and(|claimed| seen.insert(claimed)) {
+            columns.push(job, now);
+        }
+    }
+    if seen.is_empty() {
+        return Ok(());
+    }
+    let fresh = insert(connection, columns).await?;
     for (job, slot) in jobs.iter().zip(refused.iter_mut()) {
-        let (Some(claim), Some(intent), None) = (&job.claim, intent_of(job), &slot) else { continue };
-        let org = job.entry.org.as_uuid();
-        let fresh = seen.insert((org, claim.principal, claim.route, claim.key_hash));
-        if fresh && insert(connection, org, claim, intent, now).await? {
+        let (Some(_), Some(claim), Some(intent)) = (open((job, slot)), &job.claim, intent_of(job)) else {
+            continue;
+        };
+        if fresh.contains(&intent.as_uuid()) {
             continue;
         }
-        *slot = Some(match find(connection, org, claim).await? {
+        *slot = Some(match find(connection, job.entry.org.as_uuid(), claim).await? {
             Some(earlier) => Planned::Claimed(earlier),
             // The first is in this very batch: not there to be read yet. Decide again, find it then.
             None => Planned::Stale { epoch: job.epoch },
@@ -64,27 +130,12 @@ pub(crate) async fn claim(
     Ok(())
 }
 
-async fn insert(
-    connection: &mut PgConnection,
-    org: Uuid,
-    claim: &Claim,
-    intent: IntentId,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "INSERT INTO idempotency (org_id, principal_id, route, key_hash, request_hash, intent_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-    )
-    .bind(org)
-    .bind(claim.principal.as_uuid())
-    .bind(claim.route)
-    .bind(claim.key_hash.as_slice())
-    .bind(claim.request_hash.as_slice())
-    .bind(intent.as_uuid())
-    .bind(now.to_offset())
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() == 1)
+/// Inserts claims and gives the intents of those that were fresh.
+async fn insert(connection: &mut PgConnection, columns: Columns<'_>) -> Result<HashSet<Uuid>, StoreError> {
+    static INSERT: LazyLock<String> =
+        LazyLock::new(|| Columns::TABLE.insert(1, "ON CONFLICT DO NOTHING RETURNING intent_id"));
+    let rows = columns.bind(sqlx::query(INSERT.as_str())).fetch_all(connection).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
 async fn find(

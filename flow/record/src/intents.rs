@@ -5,7 +5,7 @@ use chancery_model::{Environment, IntentId, KeyId, OrgId, Principal, Timestamp};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::chain::{Statement, stored};
+use crate::chain::{Statement, Table, stored};
 
 /// What lists show of an intent.
 #[derive(Debug)]
@@ -41,6 +41,28 @@ pub(crate) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    /// The table, its columns and their types, in the order of [`Self::bind`].
+    pub(crate) const TABLE: Table = Table {
+        name: "intents",
+        columns: "org_id, id, seq, principal_kind, principal_id, key_id, action, resource_type, effect, risk, \
+                  environment, created_at, token",
+        types: &[
+            "uuid",
+            "uuid",
+            "int8",
+            "text",
+            "uuid",
+            "uuid",
+            "text",
+            "text",
+            "text",
+            "int2",
+            "text",
+            "timestamptz",
+            "bytea",
+        ],
+    };
+
     pub(crate) fn push(&mut self, org: OrgId, row: &'a IntentRow, seq: u64, now: Timestamp) {
         self.org.push(org.as_uuid());
         self.id.push(row.id.as_uuid());
@@ -57,7 +79,7 @@ impl<'a> Columns<'a> {
         self.token.push(row.token.as_deref());
     }
 
-    /// Binds thirteen arrays, one of each column, in the order of the table.
+    /// Binds one array for each column.
     pub(crate) fn bind<'q>(self, query: Statement<'q>) -> Statement<'q>
     where
         'a: 'q,

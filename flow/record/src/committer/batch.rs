@@ -1,16 +1,16 @@
 //! One transaction of the committer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::{CommitRight, Committed, StoreError};
 use sqlx::{Connection, PgConnection};
 
-use super::write::write;
+use super::tips::Tips;
+use super::write::{Rows, write, write_if_same};
 use super::{Answer, Job};
-use crate::chain::{Columns, Link, Tip, begin_with_tips, lock_tips, stored};
+use crate::chain::{Link, Tip, begin_with_tips, lock_tips, stored};
 use crate::idempotency::{self, Earlier};
-use crate::intents;
 
 /// Why a transaction did not end well.
 pub(super) enum Failure {
@@ -55,67 +55,141 @@ impl Planned {
     }
 }
 
-/// Commits a group of jobs and says what became of each, in order. After a failure that is known the
-/// connection is out of the transaction again, if it is still good.
+/// Commits a group of jobs and says what became of each, in order: in one message if the chains are
+/// as remembered, else the long way. After a failure that is known the connection is out of the
+/// transaction again, if it is still good.
 pub(super) async fn attempt(
     connection: &mut PgConnection,
     right: &CommitRight,
     jobs: &[Job],
+    tips: &mut Tips,
     now: Timestamp,
 ) -> Result<Vec<Answer>, Failure> {
-    let outcome = transact(connection, right, jobs, now).await;
+    if let Some(answers) = in_one_message(connection, right, jobs, tips, now).await? {
+        return Ok(answers);
+    }
+    let outcome = transact(connection, right, jobs, tips, now).await;
     if let Err(Failure::Before(_)) = &outcome {
         sqlx::raw_sql("ROLLBACK").execute(connection).await?;
     }
     outcome
 }
 
+/// Links the batch to the tips as this process left them and lets the database write it only if they
+/// still are: one round trip instead of three. `None`, and nothing written, when anything in it needs
+/// to be looked at first.
+async fn in_one_message(
+    connection: &mut PgConnection,
+    right: &CommitRight,
+    jobs: &[Job],
+    tips: &mut Tips,
+    now: Timestamp,
+) -> Result<Option<Vec<Answer>>, Failure> {
+    let Some(remembered) = tips.of(jobs) else { return Ok(None) };
+    let mut moving: HashMap<OrgId, Tip> = remembered.iter().map(|tip| (tip.org, tip.clone())).collect();
+    if !is_plain(jobs, &moving) {
+        return Ok(None);
+    }
+    let Linked { mut rows, plan, .. } = link(jobs, jobs.iter().map(|_| None), &mut moving, now);
+    for job in jobs {
+        rows.claims.push(job, now);
+        job.redemption.iter().for_each(|used| rows.uses.push(used));
+    }
+    let moved = in_order(moving);
+    match right.commit_statement(connection, write_if_same(rows, &remembered, &moved)).await {
+        Ok(Some(committed)) => {
+            tips.keep(moved);
+            Ok(Some(answers(jobs, plan, &committed)))
+        }
+        Ok(None) => {
+            metrics::counter!("record_tips_moved_total").increment(1);
+            tips.were_wrong(&remembered);
+            Ok(None)
+        }
+        Err(error) if error.is_data() || error.is_transient() => Err(Failure::Before(error)),
+        Err(error) => Err(Failure::Unknown { error, plan }),
+    }
+}
+
+/// Whether nothing in a batch is refused by what is remembered, and no two jobs want the same nonce
+/// or idempotency key.
+fn is_plain(jobs: &[Job], tips: &HashMap<OrgId, Tip>) -> bool {
+    let (mut nonces, mut keys) = (HashSet::new(), HashSet::new());
+    jobs.iter().all(|job| {
+        screen(job, tips).is_none()
+            && job.redemption.as_ref().is_none_or(|used| nonces.insert((used.org, used.nonce_hash)))
+            && idempotency::claimed(job).is_none_or(|claimed| keys.insert(claimed))
+    })
+}
+
 async fn transact(
     connection: &mut PgConnection,
     right: &CommitRight,
     jobs: &[Job],
+    tips: &mut Tips,
     now: Timestamp,
 ) -> Result<Vec<Answer>, Failure> {
     let mut orgs: Vec<_> = jobs.iter().map(|job| job.entry.org.as_uuid()).collect();
     orgs.sort_unstable();
     orgs.dedup();
-    let mut tips: HashMap<OrgId, Tip> =
+    let mut moving: HashMap<OrgId, Tip> =
         begin_with_tips(connection, &orgs).await?.into_iter().map(|tip| (tip.org, tip)).collect();
 
-    let mut refused: Vec<Option<Planned>> = jobs.iter().map(|job| screen(job, &tips)).collect();
+    let mut refused: Vec<Option<Planned>> = jobs.iter().map(|job| screen(job, &moving)).collect();
     idempotency::claim(connection, jobs, &mut refused, now).await?;
     consume_nonces(connection, jobs, &mut refused).await?;
 
-    let mut columns = Columns::default();
-    let mut decided = intents::Columns::default();
-    let mut plan = Vec::with_capacity(jobs.len());
-    let mut appended = 0_usize;
+    let Linked { rows, plan, appended } = link(jobs, refused, &mut moving, now);
+    let moved = in_order(moving);
+    if appended {
+        write(connection, rows, &moved).await?;
+    }
+    match right.commit_batch(connection).await {
+        Ok(committed) => {
+            tips.keep(moved);
+            Ok(answers(jobs, plan, &committed))
+        }
+        Err(error) => Err(Failure::Unknown { error, plan }),
+    }
+}
+
+/// A batch with its places in the chains.
+struct Linked<'a> {
+    rows: Rows<'a>,
+    plan: Vec<Planned>,
+    appended: bool,
+}
+
+/// Links what is not refused to the tips, which move.
+fn link<'a>(
+    jobs: &'a [Job],
+    refused: impl IntoIterator<Item = Option<Planned>>,
+    tips: &mut HashMap<OrgId, Tip>,
+    now: Timestamp,
+) -> Linked<'a> {
+    let mut linked = Linked { rows: Rows::default(), plan: Vec::with_capacity(jobs.len()), appended: false };
     for (job, refused) in jobs.iter().zip(refused) {
         let planned = match (refused, tips.get_mut(&job.entry.org)) {
             (Some(refused), _) => refused,
             (None, Some(tip)) => {
-                let link = columns.push(tip, &job.entry, now);
+                let link = linked.rows.entries.push(tip, &job.entry, now);
                 if let Some(intent) = &job.intent {
-                    decided.push(job.entry.org, intent, link.seq, now);
+                    linked.rows.intents.push(job.entry.org, intent, link.seq, now);
                 }
-                appended += 1;
+                linked.appended = true;
                 Planned::Append(link)
             }
             (None, None) => Planned::Halted,
         };
-        plan.push(planned);
+        linked.plan.push(planned);
     }
-    if appended > 0 {
-        let mut moved: Vec<Tip> = tips.into_values().collect();
-        moved.sort_unstable_by_key(|tip| tip.org);
-        write(connection, columns, decided, &moved).await?;
-    }
-    match right.commit_batch(connection).await {
-        Ok(committed) => {
-            Ok(jobs.iter().zip(plan).map(|(job, planned)| planned.answer(job, &committed)).collect())
-        }
-        Err(error) => Err(Failure::Unknown { error, plan }),
-    }
+    linked
+}
+
+fn in_order(tips: HashMap<OrgId, Tip>) -> Vec<Tip> {
+    let mut tips: Vec<Tip> = tips.into_values().collect();
+    tips.sort_unstable_by_key(|tip| tip.org);
+    tips
 }
 
 /// Refuses what was decided on an older state, and everything in a halted or unknown organization.
@@ -155,22 +229,21 @@ async fn consume_nonces(
     Ok(())
 }
 
-/// Finds out whether a transaction whose COMMIT was not answered happened. Taking the heads' locks
+/// Finds out whether a transaction whose COMMIT was not answered happened. Taking the head's lock
 /// first waits for the lost transaction to end, so the answer is final.
-pub(super) async fn settle(
+pub(super) async fn was_committed(
     connection: &mut PgConnection,
-    right: &CommitRight,
     jobs: &[Job],
-    plan: Vec<Planned>,
-) -> Result<Option<Vec<Answer>>, StoreError> {
-    let Some((job, link)) = jobs.iter().zip(&plan).find_map(|(job, planned)| match planned {
+    plan: &[Planned],
+) -> Result<bool, StoreError> {
+    let Some((job, link)) = jobs.iter().zip(plan).find_map(|(job, planned)| match planned {
         Planned::Append(link) => Some((job, *link)),
         _ => None,
     }) else {
         // Nothing was to be written: the answers stand whether or not it was committed.
-        let committed = right.found_committed();
-        return Ok(Some(answers(jobs, plan, &committed)));
+        return Ok(true);
     };
+    tracing::warn!("a commit was not answered; looking up whether it happened");
     let mut tx = connection.begin().await?;
     lock_tips(&mut tx, &[job.entry.org.as_uuid()]).await?;
     // One entry tells for all: they stand or fall together.
@@ -181,12 +254,10 @@ pub(super) async fn settle(
             .fetch_optional(&mut *tx)
             .await?;
     tx.rollback().await?;
-    if found.is_some_and(|commitment| commitment == job.entry.commitment) {
-        return Ok(Some(answers(jobs, plan, &right.found_committed())));
-    }
-    Ok(None)
+    Ok(found.is_some_and(|commitment| commitment == job.entry.commitment))
 }
 
-fn answers(jobs: &[Job], plan: Vec<Planned>, committed: &Committed) -> Vec<Answer> {
+/// What each job is answered once its batch is committed.
+pub(super) fn answers(jobs: &[Job], plan: Vec<Planned>, committed: &Committed) -> Vec<Answer> {
     jobs.iter().zip(plan).map(|(job, planned)| planned.answer(job, committed)).collect()
 }

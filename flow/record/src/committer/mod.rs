@@ -7,6 +7,7 @@
 
 mod batch;
 mod queue;
+mod tips;
 mod write;
 
 use std::sync::Arc;
@@ -23,8 +24,9 @@ use crate::entry::Prepared;
 use crate::idempotency::{Claim, Earlier};
 use crate::intents::IntentRow;
 pub(crate) use batch::Planned;
-use batch::{Failure, attempt, settle};
+use batch::{Failure, answers, attempt, was_committed};
 pub(crate) use queue::Queue;
+use tips::Tips;
 
 /// One finished write, waiting to be committed.
 #[derive(Debug)]
@@ -93,6 +95,7 @@ pub(crate) struct Committer {
     clock: Arc<dyn Clock>,
     queue: Arc<Queue>,
     connection: Option<PgConnection>,
+    tips: Tips,
 }
 
 impl Committer {
@@ -102,7 +105,7 @@ impl Committer {
         clock: Arc<dyn Clock>,
         queue: Arc<Queue>,
     ) -> Self {
-        Self { store, right, clock, queue, connection: None }
+        Self { store, right, clock, queue, connection: None, tips: Tips::default() }
     }
 
     /// Runs until the queue is closed and everything in it is answered.
@@ -119,52 +122,51 @@ impl Committer {
     /// Commits jobs, splitting off what the database refuses, until each has its answer.
     async fn commit(&mut self, jobs: Vec<Job>) {
         let deadline = Instant::now() + PATIENCE;
-        let mut groups = vec![jobs];
+        let mut groups = vec![Group { jobs, doubt: None }];
         while let Some(mut group) = groups.pop() {
-            group.retain(|job| !job.reply.is_closed());
-            if group.is_empty() {
+            group.leave_out_abandoned();
+            if group.jobs.is_empty() {
                 continue;
             }
-            match self.attempt(&group).await {
+            let error = match self.attempt(&mut group).await {
                 Ok(answers) => {
-                    for (job, answer) in group.into_iter().zip(answers) {
-                        job.answer(answer);
-                    }
+                    group.jobs.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
+                    continue;
                 }
-                Err(error) if error.is_data() => match group.len() {
-                    1 => group.into_iter().for_each(|job| {
-                        tracing::error!(kind = job.entry.kind, %error, "the database refused an entry");
-                        job.answer(Answer::Refused);
-                    }),
-                    len => {
-                        groups.push(group.split_off(len / 2));
-                        groups.push(group);
-                    }
-                },
-                Err(error) if Instant::now() < deadline => {
-                    tracing::warn!(%error, "a batch was not committed; trying again");
-                    if !error.is_transient() {
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    groups.push(group);
+                Err(error) => error,
+            };
+            if error.is_data() && group.doubt.is_none() {
+                groups.extend(group.without_refused(&error));
+            } else if Instant::now() < deadline {
+                tracing::warn!(%error, "a batch was not committed; trying again");
+                if !error.is_transient() {
+                    tokio::time::sleep(PAUSE).await;
                 }
-                Err(error) => {
-                    tracing::error!(%error, jobs = group.len(), "the record can't be written");
-                    group.into_iter().for_each(|job| job.answer(Answer::Unavailable));
-                }
+                groups.push(group);
+            } else {
+                tracing::error!(%error, jobs = group.jobs.len(), "the record can't be written");
+                group.jobs.into_iter().for_each(|job| job.answer(Answer::Unavailable));
             }
         }
     }
 
-    /// One try. After an error nothing of the group is committed: an unknown outcome is settled
-    /// here, before anyone is answered or anything is tried again.
-    async fn attempt(&mut self, group: &[Job]) -> Result<Vec<Answer>, StoreError> {
+    /// One try. A group whose COMMIT was not answered is looked up first, and as often as it takes:
+    /// nobody is answered and nothing is written again before that is settled.
+    async fn attempt(&mut self, group: &mut Group) -> Result<Vec<Answer>, StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.store.committer_connection().await?,
         };
+        if let Some(plan) = &group.doubt {
+            let happened = was_committed(&mut connection, &group.jobs, plan).await?;
+            let plan = group.doubt.take().unwrap_or_default();
+            if happened {
+                self.connection = Some(connection);
+                return Ok(answers(&group.jobs, plan, &self.right.found_committed()));
+            }
+        }
         let now = self.clock.now();
-        match attempt(&mut connection, &self.right, group, now).await {
+        match attempt(&mut connection, &self.right, &group.jobs, &mut self.tips, now).await {
             Ok(answers) => {
                 self.connection = Some(connection);
                 Ok(answers)
@@ -177,14 +179,40 @@ impl Committer {
                 Err(error)
             }
             Err(Failure::Unknown { error, plan }) => {
-                tracing::warn!(%error, "the outcome of a commit is unknown; looking it up");
-                drop(connection);
-                let mut connection = self.store.committer_connection().await?;
-                let settled = settle(&mut connection, &self.right, group, plan).await?;
-                self.connection = Some(connection);
-                settled.ok_or(error)
+                group.doubt = Some(plan);
+                Err(error)
             }
         }
+    }
+}
+
+/// Jobs that are committed together.
+struct Group {
+    jobs: Vec<Job>,
+    /// What each becomes if the COMMIT that was not answered happened.
+    doubt: Option<Vec<Planned>>,
+}
+
+impl Group {
+    /// Leaves out jobs whose waiter has gone; of what may be committed already, nothing.
+    fn leave_out_abandoned(&mut self) {
+        if self.doubt.is_none() {
+            self.jobs.retain(|job| !job.reply.is_closed());
+        }
+    }
+
+    /// Two halves of a group with data that the database refuses; none when that is one job, which
+    /// is answered.
+    fn without_refused(mut self, error: &StoreError) -> Vec<Self> {
+        if self.jobs.len() > 1 {
+            let rest = self.jobs.split_off(self.jobs.len() / 2);
+            return vec![Self { jobs: rest, doubt: None }, self];
+        }
+        for job in self.jobs {
+            tracing::error!(kind = job.entry.kind, %error, "the database refused an entry");
+            job.answer(Answer::Refused);
+        }
+        Vec::new()
     }
 }
 

@@ -1,41 +1,126 @@
-//! Writing a batch: entries, decided intents and moved tips in one statement, one round trip.
+//! Writing a batch: everything it adds, and the moved tips, in one statement.
 
+use std::sync::LazyLock;
+
+use chancery_mint::token_uses;
 use chancery_store::StoreError;
 use sqlx::PgConnection;
 
-use crate::chain::{Columns, Tip, stored};
-use crate::intents;
+use crate::chain::{self, Statement, Table, Tip, stored};
+use crate::{idempotency, intents};
 
-/// Entries as [`crate::chain::INSERT_ENTRIES`] writes them, then the tips, then the intents.
-const WRITE: &str = "
-    WITH appended AS (
-        INSERT INTO entries (org_id, seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload)
-        SELECT * FROM unnest($1::uuid[], $2::int8[], $3::timestamptz[], $4::text[], $5::uuid[], $6::text[],
-                             $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[])
-    ), decided AS (
-        INSERT INTO intents (org_id, id, seq, principal_kind, principal_id, key_id, action, resource_type, effect,
-                             risk, environment, created_at, token)
-        SELECT * FROM unnest($11::uuid[], $12::uuid[], $13::int8[], $14::text[], $15::uuid[], $16::uuid[], $17::text[],
-                             $18::text[], $19::text[], $20::int2[], $21::text[], $22::timestamptz[], $23::bytea[])
+const ENTRIES: Table = chain::Columns::TABLE;
+const INTENTS: Table = intents::Columns::TABLE;
+const CLAIMS: Table = idempotency::Columns::TABLE;
+const USES: Table =
+    Table { name: "token_uses", columns: token_uses::Columns::NAMES, types: &token_uses::Columns::TYPES };
+/// The tips as they become.
+const TIPS: Table = Table {
+    name: "heads",
+    columns: "org_id, seq, entry_hash, last_time",
+    types: &["uuid", "int8", "bytea", "timestamptz"],
+};
+/// The tips as they are remembered.
+const REMEMBERED: Table =
+    Table { name: "heads", columns: "org_id, entry_hash, epoch", types: &["uuid", "bytea", "int8"] };
+
+fn move_tips(first: usize, condition: &str) -> String {
+    format!(
+        "UPDATE heads h SET seq = n.seq, entry_hash = n.entry_hash, last_time = n.last_time
+         FROM {} AS n ({}) WHERE h.org_id = n.org_id {condition}",
+        TIPS.rows(first),
+        TIPS.columns
     )
-    UPDATE heads h SET seq = n.seq, entry_hash = n.entry_hash, last_time = n.last_time
-    FROM unnest($24::uuid[], $25::int8[], $26::bytea[], $27::timestamptz[]) AS n (org_id, seq, entry_hash, last_time)
-    WHERE h.org_id = n.org_id";
+}
 
-/// Writes a batch.
+/// Entries, intents and tips, for a transaction that holds the heads.
+static WRITE: LazyLock<String> = LazyLock::new(|| {
+    let (intents, tips) = (ENTRIES.after(1), INTENTS.after(ENTRIES.after(1)));
+    format!(
+        "WITH appended AS ({}), decided AS ({}) {}",
+        ENTRIES.insert(1, ""),
+        INTENTS.insert(intents, ""),
+        move_tips(tips, "")
+    )
+});
+
+/// The whole batch as a transaction of its own: it takes the heads in their order, and writes only
+/// if each is as remembered and not halted, no nonce was used and no idempotency key claimed. The
+/// statement sees the database as it was when it began, but heads as they are once it has them; one
+/// that is as remembered says that nobody has written to its organization's record since, so what
+/// is read of nonces and keys is current too. Their primary keys stand behind that.
+static WRITE_IF_SAME: LazyLock<String> = LazyLock::new(|| {
+    const SAME: &str = "(SELECT same FROM verdict)";
+    let only_if_same = format!("WHERE {SAME}");
+    let intents = ENTRIES.after(1);
+    let claims = INTENTS.after(intents);
+    let uses = CLAIMS.after(claims);
+    let tips = USES.after(uses);
+    let remembered = TIPS.after(tips);
+    format!(
+        "WITH locked AS MATERIALIZED (
+             SELECT org_id, entry_hash, epoch, halted FROM heads
+             WHERE org_id = ANY(${remembered}) ORDER BY org_id FOR UPDATE
+         ), verdict AS MATERIALIZED (
+             SELECT cardinality(${remembered}) = (
+                 SELECT count(*) FROM locked l JOIN {} AS r ({}) USING (org_id)
+                 WHERE l.entry_hash = r.entry_hash AND l.epoch = r.epoch AND NOT l.halted
+             ) AND NOT EXISTS (
+                 SELECT FROM {} AS n ({}) JOIN token_uses u USING (org_id, nonce_hash)
+             ) AND NOT EXISTS (
+                 SELECT FROM {} AS n ({}) JOIN idempotency i USING (org_id, principal_id, route, key_hash)
+             ) AS same
+         ), appended AS ({}), decided AS ({}), claimed AS ({}), used AS ({}), moved AS ({})
+         SELECT same FROM verdict",
+        REMEMBERED.rows(remembered),
+        REMEMBERED.columns,
+        USES.rows(uses),
+        USES.columns,
+        CLAIMS.rows(claims),
+        CLAIMS.columns,
+        ENTRIES.insert(1, &only_if_same),
+        INTENTS.insert(intents, &only_if_same),
+        CLAIMS.insert(claims, &only_if_same),
+        USES.insert(uses, &only_if_same),
+        move_tips(tips, &format!("AND {SAME}")),
+    )
+});
+
+/// What a batch adds, in columns.
+#[derive(Default)]
+pub(super) struct Rows<'a> {
+    pub(super) entries: chain::Columns<'a>,
+    pub(super) intents: intents::Columns<'a>,
+    pub(super) claims: idempotency::Columns<'a>,
+    pub(super) uses: token_uses::Columns<'a>,
+}
+
+/// Writes a batch whose idempotency keys are claimed and whose nonces are consumed already, in a
+/// transaction that holds its heads.
 pub(super) async fn write(
     connection: &mut PgConnection,
-    entries: Columns<'_>,
-    decided: intents::Columns<'_>,
+    rows: Rows<'_>,
     tips: &[Tip],
 ) -> Result<(), StoreError> {
-    decided
-        .bind(entries.bind(sqlx::query(WRITE)))
+    let statement = rows.intents.bind(rows.entries.bind(sqlx::query(WRITE.as_str())));
+    bind_tips(statement, tips).execute(connection).await?;
+    Ok(())
+}
+
+/// The statement that writes a batch if the tips it was linked to are still the tips.
+pub(super) fn write_if_same<'q>(rows: Rows<'q>, remembered: &'q [Tip], tips: &[Tip]) -> Statement<'q> {
+    let statement = rows.intents.bind(rows.entries.bind(sqlx::query(WRITE_IF_SAME.as_str())));
+    let statement = bind_tips(rows.uses.bind(rows.claims.bind(statement)), tips);
+    statement
+        .bind(remembered.iter().map(|tip| tip.org.as_uuid()).collect::<Vec<_>>())
+        .bind(remembered.iter().map(|tip| tip.entry_hash.as_slice()).collect::<Vec<_>>())
+        .bind(remembered.iter().map(|tip| tip.epoch).collect::<Vec<_>>())
+}
+
+fn bind_tips<'q>(statement: Statement<'q>, tips: &[Tip]) -> Statement<'q> {
+    statement
         .bind(tips.iter().map(|tip| tip.org.as_uuid()).collect::<Vec<_>>())
         .bind(tips.iter().map(|tip| stored(tip.seq)).collect::<Vec<_>>())
         .bind(tips.iter().map(|tip| tip.entry_hash.to_vec()).collect::<Vec<_>>())
         .bind(tips.iter().map(|tip| tip.last_time.to_offset()).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    Ok(())
 }
