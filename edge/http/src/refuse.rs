@@ -96,6 +96,10 @@ impl From<RecordError> for ApiError {
             RecordError::Stale { epoch } => Self::stale(epoch),
             RecordError::Halted => Self::new(Code::OrganizationHalted, text),
             RecordError::Used => Self::new(Code::TokenReplayed, text),
+            RecordError::Groundless => {
+                tracing::error!("a token of a trusted key rests on no recorded decision");
+                Self::new(Code::TokenInvalid, "the token is not valid for this").because(text)
+            }
             RecordError::KeyReused => Self::new(Code::IdempotencyConflict, text).at("idempotency-key"),
             RecordError::Busy => unavailable().because(text),
             RecordError::Unavailable => Self::new(

@@ -96,11 +96,12 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum OrgCommand {
-    /// Make an organization with an admin, and show the admin's key once.
+    /// Make organizations, each with an admin, and show the admins' keys once.
     Create {
-        /// Its name.
-        name: String,
-        /// Its short name, as it stands in addresses; made of the name if absent.
+        /// Its name; several make several.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Its short name, as it stands in addresses; made of the name if absent. For one name only.
         #[arg(long)]
         slug: Option<String>,
         /// Answer in JSON.
@@ -174,9 +175,9 @@ impl Cli {
                 serve::serve(config, &organization, terminal).await
             }
             Command::Demo => demo::run(terminal).await,
-            Command::Org { place, command: OrgCommand::Create { name, slug, json } } => {
-                let founding = Founding::new(&name, slug.as_deref())?;
-                operate::create_org(&place.load()?, founding, json, terminal).await
+            Command::Org { place, command: OrgCommand::Create { names, slug, json } } => {
+                let foundings = Founding::all(&names, slug.as_deref())?;
+                operate::create_orgs(&place.load()?, foundings, json, terminal).await
             }
             Command::Kek { place, command: KekCommand::Rotate { resume } } => {
                 operate::rotate_kek(&place.load()?, resume, terminal).await

@@ -1,6 +1,6 @@
 //! Founding an organization, with its first admin and that admin's key.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use chancery_authenticate::RoleRights;
 use chancery_keys::api_key::{self, Creator, NewApiKey};
 use chancery_keys::format::KeyPrefix;
@@ -32,6 +32,15 @@ pub struct Founding {
 }
 
 impl Founding {
+    /// Organizations of these names; a slug goes with one name only.
+    ///
+    /// # Errors
+    /// When a name or the slug breaks its rule: then none is founded.
+    pub fn all(names: &[String], slug: Option<&str>) -> anyhow::Result<Vec<Self>> {
+        ensure!(slug.is_none() || names.len() == 1, "--slug goes with one name");
+        names.iter().map(|name| Self::new(name, slug)).collect()
+    }
+
     /// An organization of this name; without a slug, one is made of the name.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::assemble::{Books, Surroundings};
 use crate::database::Database;
-use crate::founding::Founding;
+use crate::founding::{Founded, Founding};
 use crate::kek;
 use crate::serve::advise_backup;
 use crate::terminal::{Style, Terminal};
@@ -41,33 +41,39 @@ async fn with_books<T>(
     outcome
 }
 
-/// `org create`: founds an organization and shows its admin's key.
+/// `org create`: founds organizations and shows their admins' keys.
 ///
 /// # Errors
-/// When it can't be founded.
-pub async fn create_org(
+/// At the first that can't be founded; those before it stand, and their keys were shown.
+pub async fn create_orgs(
     config: &Config,
-    founding: Founding,
+    foundings: Vec<Founding>,
     as_json: bool,
     terminal: Terminal,
 ) -> anyhow::Result<()> {
-    let (first, founded) = with_books(config, async |books| {
+    with_books(config, async |books| {
         let first = books.store.organizations().await?.is_empty();
-        Ok((first, books.found(founding).await?))
+        for (number, founding) in foundings.into_iter().enumerate() {
+            let founded = books.found(founding).await?;
+            if first && number == 0 && !as_json {
+                advise_backup(config, terminal)?;
+            }
+            show_founded(&founded, as_json, terminal)?;
+        }
+        Ok(())
     })
-    .await?;
+    .await
+}
+
+fn show_founded(founded: &Founded, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+    let key = founded.admin_key.expose_secret();
     if as_json {
-        let key = founded.admin_key.expose_secret();
         return Ok(terminal.line(json!({"id": founded.org, "slug": founded.slug, "admin_key": key}))?);
-    }
-    if first {
-        advise_backup(config, terminal)?;
     }
     terminal.line(format_args!("The organization `{}` was made ({}).", founded.slug, founded.org))?;
     terminal.line("The key of its admin, shown only now:")?;
     terminal.gap()?;
-    terminal.line(format_args!("  {}", terminal.paint(Style::Bold, founded.admin_key.expose_secret())))?;
-    Ok(())
+    Ok(terminal.line(format_args!("  {}", terminal.paint(Style::Bold, key)))?)
 }
 
 /// `trust export`: the public half of the installation's checkpoint key, which `--trust` takes.

@@ -28,7 +28,8 @@ pub(crate) struct Words<'a> {
     pub(crate) org: OrgId,
     pub(crate) kind: &'static str,
     pub(crate) correlation: Option<CorrelationId>,
-    pub(crate) refs: &'a [(&'static str, String)],
+    /// As [`refs`] writes them.
+    pub(crate) refs: String,
     /// Canonical JSON.
     pub(crate) payload: &'a str,
 }
@@ -48,7 +49,7 @@ impl Words<'_> {
             org: self.org,
             kind: self.kind,
             correlation: self.correlation,
-            refs: refs(self.refs),
+            refs: self.refs,
             commitment,
             payload: sealed,
         }
@@ -57,7 +58,7 @@ impl Words<'_> {
 
 /// References as a canonical JSON object. Names are ours and values are identifiers: neither holds
 /// anything that JSON escapes.
-fn refs(pairs: &[(&'static str, String)]) -> String {
+pub(crate) fn refs(pairs: &[(&'static str, String)]) -> String {
     let mut pairs: Vec<_> = pairs.iter().collect();
     pairs.sort_unstable_by_key(|(name, _)| *name);
     let members: Vec<String> = pairs.iter().map(|(name, value)| format!(r#""{name}":"{value}""#)).collect();

@@ -3,14 +3,13 @@
 use chancery_crypto::{DataKey, Random};
 use chancery_decide::{Decision, Escalation, Permit, Refusal};
 use chancery_mint::Minted;
-use chancery_model::{IntentId, OrgId, PrincipalId, ijson};
+use chancery_model::{Environment, IntentId, OrgId, Principal, PrincipalId, TokenId, ijson};
 use chancery_screen::{Cleared, Intent};
 use chancery_store::{Keyring, KeyringError, Receipt, StoreError};
 use secrecy::SecretString;
-use serde_json::Value;
 
 use crate::committer::{Answer, Job};
-use crate::entry::{Words, hex};
+use crate::entry::{Words, hex, refs};
 use crate::idempotency::{Claim, Earlier};
 use crate::intents::{IntentRow, token_context};
 use crate::{RecordError, Recorder};
@@ -48,6 +47,13 @@ impl Outcome {
             Self::Permit(permit) => permit.decision(),
             Self::Escalation(escalation) => escalation.decision(),
             Self::Refusal(refusal) => refusal.decision(),
+        }
+    }
+
+    const fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Minted(minted) => Some(minted.id()),
+            _ => None,
         }
     }
 
@@ -154,7 +160,7 @@ impl Recorder {
             org,
             kind,
             correlation: Some(intent.correlation),
-            refs: &refs(&outcome),
+            refs: decided_refs(intent.id, principal, outcome.token()),
             payload: &payload,
         };
         let entry = words.prepare(&key, &**keyring.random());
@@ -169,7 +175,7 @@ impl Recorder {
             environment: intent.environment,
             token: sealed_token(&outcome, &key, &**keyring.random()),
         };
-        let claim = idempotency.map(|presented| claim(presented, principal.id()));
+        let claim = idempotency.map(|presented| claim(presented, principal.id(), intent.environment));
         let answer = self
             .queue(|| {
                 let (mut job, waiter) = Job::new(entry, epoch);
@@ -213,13 +219,21 @@ pub(crate) fn refusal(answer: Answer) -> RecordError {
         Answer::Stale { epoch } => RecordError::Stale { epoch },
         Answer::Halted => RecordError::Halted,
         Answer::Used => RecordError::Used,
+        Answer::Groundless => {
+            metrics::counter!("record_groundless_tokens_total").increment(1);
+            RecordError::Groundless
+        }
         Answer::Refused => RecordError::Refused,
         Answer::Committed(_) | Answer::Claimed(..) | Answer::Unavailable => RecordError::Unavailable,
     }
 }
 
-fn claim(presented: &IdempotencyKey, principal: PrincipalId) -> Claim {
-    let key_hash = chancery_crypto::sha256(&[b"chancery/idempotency/v1", presented.key.as_bytes()]);
+/// A key of the test environment is another key than the same text of the live one: what one was
+/// answered, the other must not be.
+fn claim(presented: &IdempotencyKey, principal: PrincipalId, environment: Environment) -> Claim {
+    let (environment, key) = (environment.as_str(), presented.key.as_str());
+    let key_hash =
+        chancery_crypto::sha256(&[b"chancery/idempotency/v1", environment.as_bytes(), b"\0", key.as_bytes()]);
     Claim { principal, route: presented.route, key_hash, request_hash: presented.request_hash }
 }
 
@@ -244,16 +258,11 @@ pub(crate) async fn open_token(
     Ok(SecretString::from(text))
 }
 
-fn refs(outcome: &Outcome) -> Vec<(&'static str, String)> {
-    let cleared = outcome.cleared();
-    let mut refs = vec![
-        ("intent", cleared.intent().id.to_string()),
-        ("principal", cleared.caller().caller().principal().id().to_string()),
-    ];
-    if let Outcome::Minted(minted) = outcome {
-        refs.push(("token", minted.id().to_string()));
-    }
-    refs
+/// The references of the entry that decides an intent. A token rests on the one that names it.
+pub(crate) fn decided_refs(intent: IntentId, principal: Principal, token: Option<TokenId>) -> String {
+    let mut pairs = vec![("intent", intent.to_string()), ("principal", principal.id().to_string())];
+    pairs.extend(token.map(|token| ("token", token.to_string())));
+    refs(&pairs)
 }
 
 /// The payload of `docs/evidence.md`, written in canonical order: what it consists of is canonical
@@ -268,24 +277,24 @@ fn payload(outcome: &Outcome, decision: &str) -> Result<String, ijson::IJsonErro
     let principal = caller.principal();
     Ok(format!(
         r#"{{"decision":{decision},"intent":{},"key_id":"{}","principal":{{"id":"{}","type":"{}"}},"token":{token}}}"#,
-        intent_payload(cleared.intent())?,
+        intent_payload(cleared.intent()),
         caller.key(),
         principal.id(),
         principal.kind(),
     ))
 }
 
-fn intent_payload(intent: &Intent) -> Result<String, ijson::IJsonError> {
+fn intent_payload(intent: &Intent) -> String {
     let quoted = |text: Option<String>| text.map_or_else(|| "null".to_owned(), |text| format!("\"{text}\""));
-    Ok(format!(
+    format!(
         r#"{{"canonical":{},"connector":{},"context":{},"correlation_id":"{}","environment":"{}","hash":"{}","id":"{}","on_behalf_of":{}}}"#,
         intent.canonical(),
         quoted(intent.connector.as_ref().map(ToString::to_string)),
-        ijson::canonical::<Value>(&intent.context)?,
+        intent.stated(),
         intent.correlation,
         intent.environment,
         hex(intent.hash()),
         intent.id,
         quoted(intent.on_behalf_of.map(|id| id.to_string())),
-    ))
+    )
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::chain::{Columns, Tip, lock_tips, move_tip};
 use crate::committer::{Answer, Committer, Job, Queue};
-use crate::entry::Words;
+use crate::entry::{Words, refs};
 
 /// Why something was not recorded. Nothing was done, unless `Unavailable` followed a lost answer.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,9 @@ pub enum RecordError {
     /// The token's nonce was used before.
     #[error("the token was used before")]
     Used,
+    /// No recorded decision allowed what the token is for: it was signed behind our back.
+    #[error("no recorded decision allowed what the token is for")]
+    Groundless,
     /// The idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     KeyReused,
@@ -177,7 +180,7 @@ impl Recorder {
             org,
             kind: change.kind,
             correlation: change.correlation,
-            refs: &change.refs,
+            refs: refs(&change.refs),
             payload: &payload,
         };
         let entry = words.prepare(&key, &**self.store.keyring().random());

@@ -6,8 +6,8 @@ use chancery_model::ijson;
 use chancery_store::Receipt;
 use serde_json::json;
 
-use crate::committer::{Answer, Job};
-use crate::entry::Words;
+use crate::committer::{Answer, Job, Redeemed};
+use crate::entry::{Words, refs};
 use crate::open::refusal;
 use crate::{RecordError, Recorder};
 
@@ -16,7 +16,8 @@ impl Recorder {
     /// receipt.
     ///
     /// # Errors
-    /// [`RecordError::Used`] when the nonce was consumed before; [`RecordError::Stale`] when
+    /// [`RecordError::Used`] when the nonce was consumed before; [`RecordError::Groundless`] when no
+    /// recorded decision allowed the token; [`RecordError::Stale`] when
     /// something was revoked or changed since the token was verified: verify it again.
     pub async fn redeem(
         &self,
@@ -43,7 +44,7 @@ impl Recorder {
             org,
             kind: "token.used",
             correlation: Some(claims.intent_id.into()),
-            refs: &[("intent", claims.intent_id.to_string()), ("token", claims.jti.to_string())],
+            refs: refs(&[("intent", claims.intent_id.to_string()), ("token", claims.jti.to_string())]),
             payload: &payload,
         };
         let entry = words.prepare(&key, &**self.store.keyring().random());
@@ -51,7 +52,7 @@ impl Recorder {
         let answer = self
             .queue(|| {
                 let (mut job, waiter) = Job::new(entry, epoch);
-                job.redemption = Some(used);
+                job.redemption = Some(Redeemed::new(used, claims));
                 (job, waiter)
             })
             .await?;

@@ -59,8 +59,12 @@ pub struct Intent {
     /// Live or test: the key's.
     pub environment: Environment,
     canonical: String,
+    stated: String,
     hash: [u8; 32],
 }
+
+/// The longest canonical form of the context, in bytes.
+const MAX_CONTEXT_BYTES: usize = 16 * 1024;
 
 /// The longest canonical form, in bytes: it is sealed into one entry.
 pub const MAX_CANONICAL_BYTES: usize = 64 * 1024;
@@ -89,12 +93,10 @@ impl Intent {
         let arguments = object("arguments", draft.arguments)?;
         let context = object("context", draft.context)?;
         let canonical = canonical(&action, &resource_type, &resource_id, &arguments)?;
-        if canonical.len() > MAX_CANONICAL_BYTES {
-            return Err(DraftError {
-                field: "arguments",
-                rule: format!("the canonical form is longer than {MAX_CANONICAL_BYTES} bytes"),
-            });
-        }
+        bound("arguments", &canonical, MAX_CANONICAL_BYTES)?;
+        let stated = ijson::canonical(&context)
+            .map_err(|error| DraftError { field: "context", rule: error.message })?;
+        bound("context", &stated, MAX_CONTEXT_BYTES)?;
         let hash = hash_canonical(&canonical);
         Ok(Self {
             id,
@@ -108,6 +110,7 @@ impl Intent {
             on_behalf_of,
             environment,
             canonical,
+            stated,
             hash,
         })
     }
@@ -116,6 +119,12 @@ impl Intent {
     #[must_use]
     pub fn canonical(&self) -> &str {
         &self.canonical
+    }
+
+    /// The canonical form of the context.
+    #[must_use]
+    pub fn stated(&self) -> &str {
+        &self.stated
     }
 
     /// SHA-256 of `chancery/intent/v1` and the canonical form: what a token is bound to.
@@ -156,6 +165,14 @@ fn canonical(
     Ok(format!(
         r#"{{"action":"{action}","arguments":{arguments},"resource":{{"id":{resource_id},"type":"{resource_type}"}},"v":1}}"#
     ))
+}
+
+/// What is decided on is sealed into an entry, whatever the decision: nobody makes entries of any size.
+fn bound(field: &'static str, canonical: &str, most: usize) -> Result<(), DraftError> {
+    if canonical.len() <= most {
+        return Ok(());
+    }
+    Err(DraftError { field, rule: format!("the canonical form is longer than {most} bytes") })
 }
 
 fn read<T: std::str::FromStr<Err: std::fmt::Display>>(
@@ -233,6 +250,8 @@ mod tests {
         assert_eq!(field(Draft { on_behalf_of: Some("x".to_owned()), ..draft("{}") }), Err("on_behalf_of"));
         let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_CANONICAL_BYTES));
         assert_eq!(field(draft(&long)), Err("arguments"));
+        let long = ijson::parse(format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_CONTEXT_BYTES)).as_bytes()).ok();
+        assert_eq!(field(Draft { context: long, ..draft("{}") }), Err("context"));
         let nested =
             |levels: usize| format!("{}{{}}{}", r#"{"a":"#.repeat(levels - 1), "}".repeat(levels - 1));
         assert_eq!(field(draft(&nested(MAX_NESTING))), Ok(()));

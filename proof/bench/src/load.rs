@@ -57,18 +57,24 @@ impl Outcome {
 /// Runs a load: a second to warm up that is not counted, then `time`.
 pub(crate) async fn run(target: &Target, connections: usize, time: Duration) -> anyhow::Result<Outcome> {
     if !target.once {
-        drive(target, connections, Duration::from_secs(1)).await?;
+        paced(target, connections, Duration::ZERO, Duration::from_secs(1)).await?;
     }
-    drive(target, connections, time).await
+    paced(target, connections, Duration::ZERO, time).await
 }
 
-async fn drive(target: &Target, connections: usize, time: Duration) -> anyhow::Result<Outcome> {
+/// Runs a load in which each connection pauses between an answer and its next request.
+pub(crate) async fn paced(
+    target: &Target,
+    connections: usize,
+    pause: Duration,
+    time: Duration,
+) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let local = LocalSet::new();
     let mut tasks = Vec::new();
     for number in 0..connections {
         let target = target.clone();
-        tasks.push(local.spawn_local(one(target, number, connections, started + time)));
+        tasks.push(local.spawn_local(one(target, (number, connections), pause, started + time)));
     }
     let mut outcome = Outcome::default();
     local
@@ -89,7 +95,13 @@ async fn drive(target: &Target, connections: usize, time: Duration) -> anyhow::R
 
 type Tally = (usize, usize, Vec<Duration>);
 
-async fn one(target: Target, number: usize, step: usize, until: Instant) -> anyhow::Result<Tally> {
+/// One connection: request `number`, then every `step`th after it.
+async fn one(
+    target: Target,
+    (number, step): (usize, usize),
+    pause: Duration,
+    until: Instant,
+) -> anyhow::Result<Tally> {
     let mut stream = TcpStream::connect(&target.address).await?;
     stream.set_nodelay(true)?;
     let (mut good, mut bad, mut times) = (0, 0, Vec::new());
@@ -105,7 +117,14 @@ async fn one(target: Target, number: usize, step: usize, until: Instant) -> anyh
         stream.write_all(request).await?;
         let status = answer(&mut stream, &mut buffer).await?;
         times.push(started.elapsed());
-        if (200..300).contains(&status) { good += 1 } else { bad += 1 }
+        if (200..300).contains(&status) {
+            good += 1
+        } else {
+            bad += 1
+        }
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
     Ok((good, bad, times))
 }

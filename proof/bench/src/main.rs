@@ -1,16 +1,16 @@
 //! `bench`: how fast the server is, as ratios to limits measured in the same run on the same machine.
 //!
-//! `cargo run --release -p chancery-bench` builds nothing else: build the server first with
-//! `cargo build --release -p chancery-server` (and, for the null record, once more with
-//! `--features danger-null-record --target-dir target/null`). `docs/performance.md` says what the
-//! figures mean and which were measured where.
+//! `./bench` builds what is measured and runs all of it. `docs/performance.md` says what the figures
+//! mean and which were measured where.
 
 mod decide;
 mod limits;
 mod load;
+mod neighbours;
 mod report;
 mod scenario;
 mod setting;
+mod size;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use report::Report;
-use setting::Setting;
+use setting::{Disk, Setting};
 
 /// Measures a release build of the server on this machine.
 #[derive(Debug, Parser)]
@@ -27,8 +27,8 @@ struct Arguments {
     #[arg(long, default_value = "target/release/chancery")]
     server: PathBuf,
     /// The same server built with a record that writes nothing.
-    #[arg(long)]
-    null_server: Option<PathBuf>,
+    #[arg(long, default_value = "target/release/chancery-null")]
+    null_server: PathBuf,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
@@ -38,36 +38,65 @@ struct Arguments {
     /// Organizations of the measurement with many.
     #[arg(long, default_value_t = 1000)]
     organizations: usize,
-    /// Milliseconds that every fsync of the database is slowed by.
-    #[arg(long)]
-    slow_fsync_ms: Option<f64>,
+    /// Keys of the measurement of memory.
+    #[arg(long, default_value_t = 10_000)]
+    keys: usize,
+    /// Milliseconds that every fsync of the database is slowed by, where it is.
+    #[arg(long, default_value_t = 2.4)]
+    slow_fsync_ms: f64,
     /// Only the measurements whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
+}
+
+impl Arguments {
+    fn wants(&self, name: &str) -> bool {
+        name.contains(&self.only)
+    }
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let time = Duration::from_secs(arguments.seconds);
-    let mut report = Report::new();
-    let limits = limits::measure()?;
-    report.limits(&limits)?;
-    report.decided(decide::measure()?)?;
-    let setting =
-        Setting::start(&arguments.server, arguments.slow_fsync_ms, arguments.organizations, &arguments.only)?;
-    report.started(setting.cold_start, setting.warm_start)?;
-    for measurement in scenario::all(&setting, &arguments.only).flatten() {
-        let outcome = runtime.block_on(load::run(&measurement.target, arguments.connections, time))?;
-        report.measured(&measurement, &outcome, &limits)?;
+    let mut report = Report::new(limits::measure()?)?;
+    if arguments.wants("deciding alone") {
+        report.decided(decide::measure()?)?;
     }
-    report.memory(setting.resident_bytes()?)?;
+    let mut run = |measurement: &scenario::Measurement| {
+        runtime.block_on(load::run(&measurement.target, arguments.connections, time))
+    };
+
+    let mut setting = Setting::start(&arguments.server, Disk::AsItIs)?;
+    report.started(setting.cold_start, setting.warm_start)?;
+    for measurement in scenario::all(&setting, &arguments.only) {
+        report.measured(&measurement, &run(&measurement)?)?;
+    }
+    if arguments.wants(scenario::MANY) {
+        let keys = setting.found_many(arguments.organizations)?;
+        let measurement = scenario::many(&setting, &keys);
+        report.measured(&measurement, &run(&measurement)?)?;
+    }
+    if arguments.wants(size::MEMORY) {
+        report.memory(size::memory(&mut setting, arguments.keys)?, arguments.keys)?;
+    }
+    if arguments.wants(size::VERIFICATION) {
+        report.verified(&size::verification(&setting)?)?;
+    }
     drop(setting);
-    if let Some(null_server) = &arguments.null_server {
-        let setting = Setting::start(null_server, None, 0, "")?;
-        let measurement = scenario::decisions(&setting, "null record: decision without token");
-        let outcome = runtime.block_on(load::run(&measurement.target, arguments.connections, time))?;
-        report.against_null(&outcome)?;
+    if arguments.wants(neighbours::NAME) {
+        report.neighbours(&runtime.block_on(neighbours::measure(&arguments.server, time))?)?;
+    }
+    if arguments.wants(scenario::SLOW) {
+        let setting =
+            Setting::start(&arguments.server, Disk::Slowed { milliseconds: arguments.slow_fsync_ms })?;
+        let measurement = scenario::decisions(&setting, scenario::SLOW, 4000);
+        report.measured(&measurement, &run(&measurement)?)?;
+    }
+    if arguments.wants(scenario::NULL) && arguments.null_server.exists() {
+        let setting = Setting::start(&arguments.null_server, Disk::AsItIs)?;
+        let measurement = scenario::decisions(&setting, scenario::NULL, 1);
+        report.against_null(&run(&measurement)?)?;
     }
     Ok(())
 }

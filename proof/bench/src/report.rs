@@ -5,28 +5,26 @@ use std::time::Duration;
 
 use crate::limits::Limits;
 use crate::load::Outcome;
-use crate::scenario::{Against, Measurement};
+use crate::neighbours::Neighbours;
+use crate::scenario::{Against, DECISIONS, Measurement};
+use crate::size::Verified;
 
 /// Prints each figure as soon as it is known.
 #[derive(Debug)]
 pub(crate) struct Report {
+    limits: Limits,
     decisions: Option<f64>,
 }
 
 impl Report {
-    /// An empty report.
-    pub(crate) const fn new() -> Self {
-        Self { decisions: None }
-    }
-
-    /// The machine's limits.
-    pub(crate) fn limits(&self, limits: &Limits) -> anyhow::Result<()> {
+    /// A report that begins with the machine's limits.
+    pub(crate) fn new(limits: Limits) -> anyhow::Result<Self> {
         let mut out = stdout().lock();
         writeln!(out, "limits of this machine, one core each:")?;
         writeln!(out, "  RSA-2048 signatures  {:>9.0}/s", limits.rsa_per_second)?;
         writeln!(out, "  ES256 signatures     {:>9.0}/s", limits.es256_per_second)?;
         writeln!(out, "  write and fdatasync  {:>9.2} ms", milliseconds(limits.fsync))?;
-        Ok(())
+        Ok(Self { limits, decisions: None })
     }
 
     /// Deciding alone.
@@ -51,17 +49,12 @@ impl Report {
     }
 
     /// A measurement.
-    pub(crate) fn measured(
-        &mut self,
-        measurement: &Measurement,
-        outcome: &Outcome,
-        limits: &Limits,
-    ) -> anyhow::Result<()> {
+    pub(crate) fn measured(&mut self, measurement: &Measurement, outcome: &Outcome) -> anyhow::Result<()> {
         let rate = outcome.rate();
         let ratio = match measurement.against {
             Against::Floor(floor) => format!("{:.2} × the floor of {floor}/s", rate / f64::from(floor)),
             Against::Rsa => {
-                format!("{:.0}% of one core's bare RSA-2048", 100.0 * rate / limits.rsa_per_second)
+                format!("{:.0}% of one core's bare RSA-2048", 100.0 * rate / self.limits.rsa_per_second)
             }
             Against::Decisions => match self.decisions {
                 Some(decisions) => format!("{:.0}% of decisions without token", 100.0 * rate / decisions),
@@ -69,7 +62,7 @@ impl Report {
             },
             Against::Nothing => String::new(),
         };
-        if self.decisions.is_none() {
+        if measurement.name == DECISIONS {
             self.decisions = Some(rate);
         }
         let mut out = stdout().lock();
@@ -84,9 +77,35 @@ impl Report {
         Ok(())
     }
 
-    /// The server's memory.
-    pub(crate) fn memory(&self, bytes: u64) -> anyhow::Result<()> {
-        writeln!(stdout().lock(), "server's resident memory: {} MiB", bytes / (1024 * 1024))?;
+    /// The server's memory, in bytes, with so many keys in it.
+    pub(crate) fn memory(&self, bytes: u64, keys: usize) -> anyhow::Result<()> {
+        let mebibytes = bytes / (1024 * 1024);
+        writeln!(stdout().lock(), "server's resident memory with {keys} cached keys: {mebibytes} MiB")?;
+        Ok(())
+    }
+
+    /// A whole verification.
+    pub(crate) fn verified(&self, verified: &Verified) -> anyhow::Result<()> {
+        let (entries, seconds) = (verified.entries, verified.took.as_secs_f64());
+        let rate = f64::from(u32::try_from(entries).unwrap_or(u32::MAX)) / seconds;
+        writeln!(stdout().lock(), "record verify: {entries} entries in {seconds:.2} s, {rate:.0}/s")?;
+        Ok(())
+    }
+
+    /// One organization beside another that floods.
+    pub(crate) fn neighbours(&self, found: &Neighbours) -> anyhow::Result<()> {
+        let p99 = |outcome: &Outcome| milliseconds(outcome.percentile(0.99));
+        let (alone, flooded) = (p99(&found.alone), p99(&found.flooded));
+        writeln!(
+            stdout().lock(),
+            "a quiet organization's p99: alone {alone:.2} ms, beside one that floods {flooded:.2} ms ({:.1} ×); \
+             errors {} and {}; the flood: {} let through, {} refused",
+            flooded / alone,
+            found.alone.bad,
+            found.flooded.bad,
+            found.flood.good,
+            found.flood.bad,
+        )?;
         Ok(())
     }
 

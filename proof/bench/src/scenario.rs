@@ -34,23 +34,32 @@ pub(crate) enum Against {
 /// Distinct requests of a measurement.
 const REQUESTS: u32 = 512;
 
+/// The measurement that others are compared with.
+pub(crate) const DECISIONS: &str = "decision without token";
+/// The same, of many organizations.
+pub(crate) const MANY: &str = "decision without token, many organizations";
+/// The same on a slow disk.
+pub(crate) const SLOW: &str = "decision without token, slow fsync";
+/// The same with a record that writes nothing.
+pub(crate) const NULL: &str = "decision without token, null record";
+
 /// The measurements whose names contain `only`, each made when its turn comes: it sets up what it needs.
-pub(crate) fn all<'a>(setting: &'a Setting, only: &'a str) -> impl Iterator<Item = Option<Measurement>> + 'a {
+pub(crate) fn all<'a>(setting: &'a Setting, only: &'a str) -> impl Iterator<Item = Measurement> + 'a {
     type Make = fn(&Setting, &str) -> Option<Measurement>;
     let makers: [(&str, Make); 6] = [
-        ("decision without token", |setting, name| Some(decisions(setting, name))),
+        (DECISIONS, |setting, name| Some(decisions(setting, name, 7000))),
+        ("decision without token, idempotency key", |setting, name| Some(keyed(setting, name))),
         ("decision with an RS256 token", |setting, name| Some(tokens(setting, "RS256", name, Against::Rsa))),
         ("decision with an ES256 token", |setting, name| {
             Some(tokens(setting, "ES256", name, Against::Decisions))
         }),
         ("tokens/verify", redemptions),
-        ("decision without token, many organizations", many),
         ("api key check and a read (GET /api/v1/me)", reads),
     ];
     makers
         .into_iter()
         .filter(move |(name, _)| name.contains(only))
-        .map(move |(name, make)| make(setting, name))
+        .filter_map(move |(name, make)| make(setting, name))
 }
 
 fn reads(setting: &Setting, name: &str) -> Option<Measurement> {
@@ -63,12 +72,26 @@ fn reads(setting: &Setting, name: &str) -> Option<Measurement> {
 }
 
 /// Decisions that are recorded, without a token.
-pub(crate) fn decisions(setting: &Setting, name: &str) -> Measurement {
+pub(crate) fn decisions(setting: &Setting, name: &str, floor: u32) -> Measurement {
     let requests = (0..REQUESTS).map(|number| submit(&setting.agent_key, number, false)).collect();
     Measurement {
         name: name.to_owned(),
         target: target(setting, requests, false),
-        against: Against::Floor(7000),
+        against: Against::Floor(floor),
+    }
+}
+
+/// The same, each under an idempotency key of its own.
+fn keyed(setting: &Setting, name: &str) -> Measurement {
+    let keyed = |number: u32| {
+        let request = String::from_utf8(submit(&setting.agent_key, number, false)).unwrap_or_default();
+        request.replacen("\r\n", &format!("\r\nidempotency-key: {number}\r\n"), 1).into_bytes()
+    };
+    let requests = (0..60_000).map(keyed).collect();
+    Measurement {
+        name: name.to_owned(),
+        target: target(setting, requests, true),
+        against: Against::Decisions,
     }
 }
 
@@ -105,15 +128,16 @@ fn redemptions(setting: &Setting, name: &str) -> Option<Measurement> {
     })
 }
 
-fn many(setting: &Setting, name: &str) -> Option<Measurement> {
+/// Decisions of one agent in each of many organizations.
+pub(crate) fn many(setting: &Setting, keys: &[String]) -> Measurement {
     let number = |index: usize| u32::try_from(index).unwrap_or(0) * 10;
     let requests: Vec<_> =
-        setting.many.iter().enumerate().map(|(index, key)| submit(key, number(index), false)).collect();
-    (!requests.is_empty()).then(|| Measurement {
-        name: format!("{name} ({})", requests.len()),
+        keys.iter().enumerate().map(|(index, key)| submit(key, number(index), false)).collect();
+    Measurement {
+        name: format!("{MANY} ({})", requests.len()),
         target: target(setting, requests, false),
         against: Against::Decisions,
-    })
+    }
 }
 
 fn target(setting: &Setting, requests: Vec<Vec<u8>>, once: bool) -> Target {
@@ -130,7 +154,7 @@ fn intent(number: u32, token: bool) -> Value {
     })
 }
 
-fn submit(key: &str, number: u32, token: bool) -> Vec<u8> {
+pub(crate) fn submit(key: &str, number: u32, token: bool) -> Vec<u8> {
     request("POST", "/api/v1/intents", key, Some(&intent(number, token)))
 }
 

@@ -11,18 +11,29 @@ use chancery_testkit::{Client, ServerOptions, ServerProcess};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// How the database's disk behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Disk {
+    /// As this machine's does.
+    AsItIs,
+    /// Every fsync takes longer.
+    Slowed {
+        /// By how much.
+        milliseconds: f64,
+    },
+}
+
 /// What the measurements run against.
 #[derive(Debug)]
 pub(crate) struct Setting {
     server: ServerProcess,
+    options: ServerOptions,
     /// An agent's key of the first organization.
     pub(crate) agent_key: String,
     /// A key that redeems tokens there.
     pub(crate) redeemer_key: String,
     /// An administrator's key there.
     pub(crate) admin_key: String,
-    /// Agents' keys, one in each of many organizations.
-    pub(crate) many: Vec<String>,
     /// From nothing to the first answer.
     pub(crate) cold_start: Duration,
     /// From an existing data directory to the first answer.
@@ -32,34 +43,62 @@ pub(crate) struct Setting {
 
 impl Setting {
     /// Starts the server twice, timing both, and fills it.
-    pub(crate) fn start(
-        program: &Path,
-        slow_fsync_ms: Option<f64>,
-        organizations: usize,
-        only: &str,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn start(program: &Path, disk: Disk) -> anyhow::Result<Self> {
+        Self::with(program, disk, &[])
+    }
+
+    /// The same with more of its environment.
+    pub(crate) fn with(program: &Path, disk: Disk, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         // The database runs as another user and has to get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let mut options = ServerOptions::new(program, &folder.path().join("data"));
-        if let Some(milliseconds) = slow_fsync_ms {
+        for (name, value) in environment {
+            options = options.with(name, value);
+        }
+        if let Disk::Slowed { milliseconds } = disk {
             options = options.with("PG_BIN", &slowed(folder.path(), milliseconds)?.to_string_lossy());
         }
         let (mut server, cold_start) = timed(&options)?;
         let admin_key = server.admin_key()?;
         ensure!(server.terminate()?, "the server did not stop well");
         let (server, warm_start) = timed(&options)?;
-        let admin = server.client(Some(&admin_key));
-        let (agent_key, redeemer_key) = fill(admin)?;
-        let mut many = Vec::new();
-        if organizations > 0
-            && (only.is_empty() || "decision without token, many organizations".contains(only))
-        {
-            for number in 0..organizations {
-                many.push(organization(&options, &server, number)?);
+        let (agent_key, redeemer_key) = fill(server.client(Some(&admin_key)))?;
+        Ok(Self {
+            server,
+            options,
+            agent_key,
+            redeemer_key,
+            admin_key,
+            cold_start,
+            warm_start,
+            _folder: folder,
+        })
+    }
+
+    /// Founds more organizations, each with one action, one policy and one agent. Gives the agents' keys.
+    pub(crate) fn found_many(&self, count: usize) -> anyhow::Result<Vec<String>> {
+        /// So many by one run of the command.
+        const AT_ONCE: usize = 100;
+        let names: Vec<String> = (0..count).map(|number| format!("bench {number}")).collect();
+        let mut keys = Vec::with_capacity(count);
+        for names in names.chunks(AT_ONCE) {
+            let mut arguments = vec!["org", "create", "--json"];
+            arguments.extend(names.iter().map(String::as_str));
+            let output = self.options.command(&arguments).output()?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            for line in String::from_utf8(output.stdout)?.lines() {
+                let made: Value = serde_json::from_str(line)?;
+                let key = made.get("admin_key").and_then(Value::as_str).context("no admin key")?;
+                keys.push(furnish(self.client(key))?);
             }
         }
-        Ok(Self { server, agent_key, redeemer_key, admin_key, many, cold_start, warm_start, _folder: folder })
+        Ok(keys)
+    }
+
+    /// A command of the operator on the server's data directory.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.options.command(arguments)
     }
 
     /// `host:port`.
@@ -134,13 +173,8 @@ fn keys(admin: &mut Client) -> anyhow::Result<(String, String)> {
     Ok((text(&submit)?, text(&redeem)?))
 }
 
-/// One more organization with one action, one policy and one agent.
-fn organization(options: &ServerOptions, server: &ServerProcess, number: usize) -> anyhow::Result<String> {
-    let output = options.command(&["org", "create", &format!("bench {number}"), "--json"]).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let made: Value = serde_json::from_slice(&output.stdout)?;
-    let key = made.get("admin_key").and_then(Value::as_str).context("no admin key")?;
-    let mut admin = server.client(Some(key));
+/// One action, one policy and one agent. Gives the agent's key.
+fn furnish(mut admin: Client) -> anyhow::Result<String> {
     let definition = json!({"resource_type": "Thing", "description": "bench", "effect": "write", "base_risk": 5,
         "arguments": {"type": "object", "properties": {"amount": {"type": "integer"}, "note": {"type": "string"}},
                       "required": ["amount"]}});
@@ -169,9 +203,7 @@ fn slowed(folder: &Path, milliseconds: f64) -> anyhow::Result<PathBuf> {
         .arg("-ldl")
         .status()?;
     ensure!(built.success(), "the slowing library does not build");
-    let output =
-        Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1"]).output()?;
-    let real = PathBuf::from(String::from_utf8(output.stdout)?.trim());
+    let real = postgres_programs()?;
     let programs = folder.join("slow-bin");
     fs::create_dir(&programs)?;
     for entry in fs::read_dir(&real)? {
@@ -187,4 +219,16 @@ fn slowed(folder: &Path, milliseconds: f64) -> anyhow::Result<PathBuf> {
     )?;
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
     Ok(programs)
+}
+
+/// The folder of the Postgres programs that the server would take.
+fn postgres_programs() -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("PG_BIN") {
+        return Ok(folder.into());
+    }
+    let find =
+        "dirname \"$(command -v postgres || ls /usr/lib/postgresql/*/bin/postgres | sort -V | tail -1)\"";
+    let output = Command::new("sh").args(["-c", find]).output()?;
+    ensure!(output.status.success(), "no postgres is found: set PG_BIN");
+    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }

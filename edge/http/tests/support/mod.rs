@@ -22,7 +22,7 @@ use chancery_people::{Profile, organization};
 use chancery_policies::PolicyCache;
 use chancery_record::{Actor, QueueLimits, Recorder};
 use chancery_screen::{Limits, Rate};
-use chancery_store::provision::provision;
+use chancery_store::provision::{Logins, provision};
 use chancery_store::{Migration, PoolSizes, Scope, Store, migrate};
 use chancery_testkit::{TestDatabase, TestPostgres, password};
 use http::{HeaderMap, Request, StatusCode};
@@ -94,6 +94,11 @@ async fn database() -> TestDatabase {
 
 impl World {
     pub(crate) async fn start() -> Self {
+        Self::over(|logins| logins).await
+    }
+
+    /// A server that reaches its database by these logins.
+    pub(crate) async fn over(logins: impl FnOnce(Logins) -> Logins) -> Self {
         let database = database().await;
         let folder = tempfile::TempDir::new().unwrap();
         let custody = Arc::new(Custody::create(&folder.path().join("kek.toml"), &SystemRandom).unwrap());
@@ -101,7 +106,7 @@ impl World {
         let (time, random): (Arc<dyn Clock>, Arc<dyn Random>) =
             (Arc::clone(&clock) as _, Arc::new(SystemRandom));
         let (store, right) = Store::connect(
-            &database.logins(),
+            &logins(database.logins()),
             PoolSizes::default(),
             custody,
             Arc::clone(&time),

@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::tips::Tips;
 use super::write::{Rows, write, write_if_same};
-use super::{Answer, Job};
+use super::{Answer, Job, redemptions};
 use crate::chain::{Link, Tip, begin_with_tips, lock_tips, stored};
 use crate::idempotency::{self, Earlier};
 
@@ -33,6 +33,7 @@ pub(crate) enum Planned {
     Stale { epoch: i64 },
     Halted,
     Used,
+    Groundless,
     Claimed(Earlier),
 }
 
@@ -45,6 +46,7 @@ impl Planned {
             Self::Stale { epoch } => Answer::Stale { epoch },
             Self::Halted => Answer::Halted,
             Self::Used => Answer::Used,
+            Self::Groundless => Answer::Groundless,
             Self::Claimed(earlier) => {
                 let link = earlier.link;
                 let receipt =
@@ -93,7 +95,10 @@ async fn in_one_message(
     let Linked { mut rows, plan, .. } = link(jobs, jobs.iter().map(|_| None), &mut moving, now);
     for job in jobs {
         rows.claims.push(job, now);
-        job.redemption.iter().for_each(|used| rows.uses.push(used));
+        if let Some(redeemed) = &job.redemption {
+            rows.uses.push(&redeemed.used);
+            rows.grounds.push(redeemed);
+        }
     }
     let moved = in_order(moving);
     match right.commit_statement(connection, write_if_same(rows, &remembered, &moved)).await {
@@ -117,7 +122,7 @@ fn is_plain(jobs: &[Job], tips: &HashMap<OrgId, Tip>) -> bool {
     let (mut nonces, mut keys) = (HashSet::new(), HashSet::new());
     jobs.iter().all(|job| {
         screen(job, tips).is_none()
-            && job.redemption.as_ref().is_none_or(|used| nonces.insert((used.org, used.nonce_hash)))
+            && job.redemption.as_ref().is_none_or(|it| nonces.insert((it.used.org, it.used.nonce_hash)))
             && idempotency::claimed(job).is_none_or(|claimed| keys.insert(claimed))
     })
 }
@@ -137,7 +142,7 @@ async fn transact(
 
     let mut refused: Vec<Option<Planned>> = jobs.iter().map(|job| screen(job, &moving)).collect();
     idempotency::claim(connection, jobs, &mut refused, now).await?;
-    consume_nonces(connection, jobs, &mut refused).await?;
+    redemptions::consume(connection, jobs, &mut refused).await?;
 
     let Linked { rows, plan, appended } = link(jobs, refused, &mut moving, now);
     let moved = in_order(moving);
@@ -202,31 +207,6 @@ fn screen(job: &Job, tips: &HashMap<OrgId, Tip>) -> Option<Planned> {
         return Some(Planned::Stale { epoch: tip.epoch });
     }
     tip.halted.then_some(Planned::Halted)
-}
-
-/// Consumes the nonces of this batch's redemptions; of several with one nonce the first wins.
-async fn consume_nonces(
-    connection: &mut PgConnection,
-    jobs: &[Job],
-    refused: &mut [Option<Planned>],
-) -> Result<(), StoreError> {
-    let (mut slots, mut uses) = (Vec::new(), Vec::new());
-    for (job, slot) in jobs.iter().zip(refused.iter_mut()) {
-        if let (Some(redemption), None) = (&job.redemption, &slot) {
-            uses.push(*redemption);
-            slots.push(slot);
-        }
-    }
-    if uses.is_empty() {
-        return Ok(());
-    }
-    let fresh = chancery_mint::token_uses::insert_batch(connection, &uses).await?;
-    for (slot, fresh) in slots.into_iter().zip(fresh) {
-        if !fresh {
-            *slot = Some(Planned::Used);
-        }
-    }
-    Ok(())
 }
 
 /// Finds out whether a transaction whose COMMIT was not answered happened. Taking the head's lock

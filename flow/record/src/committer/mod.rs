@@ -7,13 +7,15 @@
 
 mod batch;
 mod queue;
+mod redemptions;
+#[cfg(test)]
+mod tests;
 mod tips;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_mint::token_uses::TokenUse;
 use chancery_model::{Clock, IntentId};
 use chancery_store::{CommitRight, Receipt, Store, StoreError};
 use sqlx::{Connection, PgConnection};
@@ -26,6 +28,7 @@ use crate::intents::IntentRow;
 pub(crate) use batch::Planned;
 use batch::{Failure, answers, attempt, was_committed};
 pub(crate) use queue::Queue;
+pub(crate) use redemptions::Redeemed;
 use tips::Tips;
 
 /// One finished write, waiting to be committed.
@@ -36,7 +39,7 @@ pub(crate) struct Job {
     pub(crate) epoch: i64,
     pub(crate) intent: Option<IntentRow>,
     pub(crate) claim: Option<Claim>,
-    pub(crate) redemption: Option<TokenUse>,
+    pub(crate) redemption: Option<Redeemed>,
     reply: oneshot::Sender<Answer>,
 }
 
@@ -73,6 +76,8 @@ pub(crate) enum Answer {
     Halted,
     /// The nonce was used before.
     Used,
+    /// No recorded decision allowed what the token is for.
+    Groundless,
     /// The idempotency key was used before.
     Claimed(Earlier, Receipt),
     /// The data was refused by the database: this job alone is at fault.

@@ -50,4 +50,9 @@ impl Tips {
             self.known.remove(&tip.org);
         }
     }
+
+    #[cfg(test)]
+    pub(super) fn knows(&self, org: OrgId) -> bool {
+        self.known.contains_key(&org)
+    }
 }

@@ -6,6 +6,7 @@ use chancery_mint::token_uses;
 use chancery_store::StoreError;
 use sqlx::PgConnection;
 
+use super::redemptions::{Grounds, recorded};
 use crate::chain::{self, Statement, Table, Tip, stored};
 use crate::{idempotency, intents};
 
@@ -45,8 +46,8 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The whole batch as a transaction of its own: it takes the heads in their order, and writes only
-/// if each is as remembered and not halted, no nonce was used and no idempotency key claimed. The
-/// statement sees the database as it was when it began, but heads as they are once it has them; one
+/// if each is as remembered and not halted, no nonce was used, no idempotency key claimed, and every
+/// token rests on a recorded decision. The statement sees the database as it was when it began, but heads as they are once it has them; one
 /// that is as remembered says that nobody has written to its organization's record since, so what
 /// is read of nonces and keys is current too. Their primary keys stand behind that.
 static WRITE_IF_SAME: LazyLock<String> = LazyLock::new(|| {
@@ -57,6 +58,7 @@ static WRITE_IF_SAME: LazyLock<String> = LazyLock::new(|| {
     let uses = CLAIMS.after(claims);
     let tips = USES.after(uses);
     let remembered = TIPS.after(tips);
+    let grounds = REMEMBERED.after(remembered);
     format!(
         "WITH locked AS MATERIALIZED (
              SELECT org_id, entry_hash, epoch, halted FROM heads
@@ -69,7 +71,7 @@ static WRITE_IF_SAME: LazyLock<String> = LazyLock::new(|| {
                  SELECT FROM {} AS n ({}) JOIN token_uses u USING (org_id, nonce_hash)
              ) AND NOT EXISTS (
                  SELECT FROM {} AS n ({}) JOIN idempotency i USING (org_id, principal_id, route, key_hash)
-             ) AS same
+             ) AND cardinality(${grounds}) = (SELECT count(*) FROM {}) AS same
          ), appended AS ({}), decided AS ({}), claimed AS ({}), used AS ({}), moved AS ({})
          SELECT same FROM verdict",
         REMEMBERED.rows(remembered),
@@ -78,6 +80,7 @@ static WRITE_IF_SAME: LazyLock<String> = LazyLock::new(|| {
         USES.columns,
         CLAIMS.rows(claims),
         CLAIMS.columns,
+        recorded(grounds),
         ENTRIES.insert(1, &only_if_same),
         INTENTS.insert(intents, &only_if_same),
         CLAIMS.insert(claims, &only_if_same),
@@ -86,13 +89,14 @@ static WRITE_IF_SAME: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// What a batch adds, in columns.
+/// What a batch adds, in columns, and what its redemptions rest on.
 #[derive(Default)]
 pub(super) struct Rows<'a> {
     pub(super) entries: chain::Columns<'a>,
     pub(super) intents: intents::Columns<'a>,
     pub(super) claims: idempotency::Columns<'a>,
     pub(super) uses: token_uses::Columns<'a>,
+    pub(super) grounds: Grounds<'a>,
 }
 
 /// Writes a batch whose idempotency keys are claimed and whose nonces are consumed already, in a
@@ -111,10 +115,11 @@ pub(super) async fn write(
 pub(super) fn write_if_same<'q>(rows: Rows<'q>, remembered: &'q [Tip], tips: &[Tip]) -> Statement<'q> {
     let statement = rows.intents.bind(rows.entries.bind(sqlx::query(WRITE_IF_SAME.as_str())));
     let statement = bind_tips(rows.uses.bind(rows.claims.bind(statement)), tips);
-    statement
+    let statement = statement
         .bind(remembered.iter().map(|tip| tip.org.as_uuid()).collect::<Vec<_>>())
         .bind(remembered.iter().map(|tip| tip.entry_hash.as_slice()).collect::<Vec<_>>())
-        .bind(remembered.iter().map(|tip| tip.epoch).collect::<Vec<_>>())
+        .bind(remembered.iter().map(|tip| tip.epoch).collect::<Vec<_>>());
+    rows.grounds.bind(statement)
 }
 
 fn bind_tips<'q>(statement: Statement<'q>, tips: &[Tip]) -> Statement<'q> {
