@@ -29,9 +29,16 @@ struct TipRow {
     org_id: Uuid,
     seq: i64,
     entry_hash: Vec<u8>,
-    last_time: OffsetDateTime,
+    last_micros: i64,
     epoch: i64,
     halted: bool,
+}
+
+/// What a tip is read from. The time is a number: as text, whole seconds read differently.
+macro_rules! tip_columns {
+    () => {
+        "org_id, seq, entry_hash, (extract(epoch FROM last_time) * 1000000)::int8 AS last_micros, epoch, halted"
+    };
 }
 
 impl TryFrom<TipRow> for Tip {
@@ -41,7 +48,7 @@ impl TryFrom<TipRow> for Tip {
             org: OrgId::from_uuid(row.org_id),
             seq: u64::try_from(row.seq).map_err(|_| StoreError::corrupt("heads", "negative seq"))?,
             entry_hash: hash("heads", row.entry_hash)?,
-            last_time: row.last_time.into(),
+            last_time: Timestamp::from_micros(row.last_micros),
             epoch: row.epoch,
             halted: row.halted,
         })
@@ -56,10 +63,11 @@ pub(crate) fn hash(table: &'static str, bytes: Vec<u8>) -> Result<[u8; 32], Stor
 /// Locks tips in the order of their ids, always: that is why several processes can append to the
 /// same chains without deadlock.
 pub(crate) async fn lock_tips(connection: &mut PgConnection, orgs: &[Uuid]) -> Result<Vec<Tip>, StoreError> {
-    let rows: Vec<TipRow> = sqlx::query_as(
-        "SELECT org_id, seq, entry_hash, last_time, epoch, halted FROM heads
-         WHERE org_id = ANY($1) ORDER BY org_id FOR UPDATE",
-    )
+    let rows: Vec<TipRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        tip_columns!(),
+        " FROM heads WHERE org_id = ANY($1) ORDER BY org_id FOR UPDATE"
+    ))
     .bind(orgs)
     .fetch_all(connection)
     .await?;
@@ -74,8 +82,8 @@ pub(crate) async fn begin_with_tips(
     // Identifiers: nothing in them can end a literal.
     let listed: Vec<String> = orgs.iter().map(|org| format!("'{org}'")).collect();
     let sql = format!(
-        "BEGIN; SELECT org_id, seq, entry_hash, last_time, epoch, halted FROM heads
-         WHERE org_id IN ({}) ORDER BY org_id FOR UPDATE",
+        "BEGIN; SELECT {} FROM heads WHERE org_id IN ({}) ORDER BY org_id FOR UPDATE",
+        tip_columns!(),
         listed.join(",")
     );
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;

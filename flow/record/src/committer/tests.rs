@@ -10,7 +10,7 @@ use chancery_testkit::{TestDatabase, TestPostgres, password};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
-use super::batch::attempt;
+use super::batch::{Failure, attempt};
 use super::tips::Tips;
 use super::{Answer, Job};
 use crate::entry::{Words, refs};
@@ -78,7 +78,12 @@ impl World {
         };
         let (job, _waiter) = Job::new(words.prepare(&key, &SystemRandom), epoch);
         let answers = attempt(&mut self.committer, &self.right, &[job], &mut self.tips, NOW).await;
-        answers.unwrap_or_else(|_| panic!("the batch failed")).remove(0)
+        match answers {
+            Ok(mut answers) => answers.remove(0),
+            Err(Failure::Before(error) | Failure::Unknown { error, .. }) => {
+                panic!("the batch failed: {error}")
+            }
+        }
     }
 
     /// Another process writes.
