@@ -302,7 +302,7 @@ async fn of_two_open_transactions_the_first_to_commit_has_the_nonce() {
         let used = world.token_use(org, nonce);
         let mut connection = world.store.committer_connection().await.unwrap();
         let second = tokio::spawn(async move { insert_batch(&mut connection, &[used]).await.unwrap() });
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        world.database.somebody_waits().await.unwrap();
         assert!(!second.is_finished());
         if commits {
             open.commit().await.unwrap()

@@ -191,8 +191,7 @@ async fn end_admin(world: &World, org: &Org, id: MemberId, remove: bool) -> Resu
     } else {
         member::change_role(&mut scoped, world.keyring(), id, Role::Viewer, None).await?
     };
-    // Long enough for the other to arrive at the lock.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    world.database.somebody_waits().await.unwrap();
     world.commit(scoped, &ended.unwrap().1).await;
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use chancery_store::provision::Logins;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
+use tokio::time::Instant;
 
 use crate::{TestPostgres, password};
 
@@ -14,6 +16,9 @@ use crate::{TestPostgres, password};
 pub(crate) const TEMPLATES: &str = "template_";
 /// What the names of tests' databases begin with; the process id of the owner follows.
 pub(crate) const TESTS: &str = "test_";
+
+/// How long something that must happen may take.
+const LONG: Duration = Duration::from_secs(20);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -35,6 +40,23 @@ impl TestDatabase {
     #[must_use]
     pub fn superuser(&self) -> PgConnectOptions {
         self.postgres.superuser(&self.name)
+    }
+
+    /// Returns once a session of the database waits for a lock: then whoever was to be held up is.
+    ///
+    /// # Errors
+    /// When none does for long.
+    pub async fn somebody_waits(&self) -> anyhow::Result<()> {
+        let mut connection = PgConnection::connect_with(&self.superuser()).await?;
+        let until = Instant::now() + LONG;
+        let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        while !sqlx::query_scalar(waiting).fetch_one(&mut connection).await? {
+            if Instant::now() > until {
+                bail!("nobody waits for a lock");
+            }
+        }
+        Ok(())
     }
 
     /// The logins, if its template was provisioned with [`password`].

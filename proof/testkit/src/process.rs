@@ -1,5 +1,6 @@
 //! The real server as a process: started, killed, started again.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -17,6 +18,8 @@ pub struct ServerOptions {
     pub data_dir: PathBuf,
     /// More of its environment: `CHANCERY_*`, `DATABASE_URL`, `PG_BIN`.
     pub environment: Vec<(String, String)>,
+    /// The file its log is appended to; the test's own standard error when absent.
+    pub log: Option<PathBuf>,
 }
 
 impl ServerOptions {
@@ -35,6 +38,7 @@ impl ServerOptions {
             program: program.to_owned(),
             data_dir: data_dir.to_owned(),
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            log: None,
         }
     }
 
@@ -43,6 +47,13 @@ impl ServerOptions {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The same with its whole log, at this level, in a file.
+    #[must_use]
+    pub fn logging_to(self, file: &Path, level: &str) -> Self {
+        let with_level = self.with("CHANCERY_LOG__LEVEL", level);
+        Self { log: Some(file.to_owned()), ..with_level }
     }
 
     /// A run of the program with other arguments, on the same data directory.
@@ -63,8 +74,11 @@ impl ServerOptions {
     /// # Errors
     /// When it ends before that.
     pub fn start(&self) -> anyhow::Result<ServerProcess> {
-        let mut child =
-            self.command(&["serve"]).stdout(Stdio::piped()).spawn().context("the server does not start")?;
+        let mut command = self.command(&["serve"]);
+        if let Some(log) = &self.log {
+            command.stderr(File::options().create(true).append(true).open(log)?);
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().context("the server does not start")?;
         let mut lines = BufReader::new(child.stdout.take().context("no output")?);
         let mut told = String::new();
         let address = loop {

@@ -17,7 +17,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) clock: Arc<ManualClock>,
     right: CommitRight,
-    database: TestDatabase,
+    pub(crate) database: TestDatabase,
     _folder: tempfile::TempDir,
 }
 
