@@ -10,9 +10,13 @@
 
 mod support;
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use axum::body::Body;
-use chancery_http::{Access, routes};
-use http::{Method, Request, StatusCode};
+use chancery_http::{Access, Bounds, routes};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use support::{BURST, World};
 
@@ -86,6 +90,52 @@ async fn guards_come_in_order() {
     assert_eq!(limited.headers["retry-after"], "1");
     world.clock.advance_seconds(1);
     assert_eq!(world.send(post(&reader, "r", String::new())).await.code(), "insufficient_scope");
+}
+
+#[tokio::test]
+async fn a_body_is_bounded_in_size_and_in_time() {
+    let brief = Duration::from_millis(50);
+    let world = World::bounded(Bounds { body_bytes: 64, body_time: brief, ..Bounds::default() }).await;
+    let org = world.found("acme").await;
+    let post = |key: &str, body: Body| {
+        let request = Request::post("/api/v1/agents").header("x-api-key", key);
+        request.header("content-type", "application/json").body(body).unwrap()
+    };
+    // Nothing announces how long it will be.
+    let large = world.send(post(&org.key, Body::from(" ".repeat(65)))).await;
+    assert_eq!((large.status.as_u16(), &*large.code()), (413, "body_too_large"));
+    let fits = format!("{:64}", r#"{"name": "a"}"#);
+    assert_eq!(world.send(post(&org.key, Body::from(fits))).await.status, 201);
+    // Whole as JSON, but its end does not come.
+    let endless = || {
+        let end = std::future::pending::<Option<Result<HeaderMap, Infallible>>>();
+        Body::new(Full::new(bytes::Bytes::from(r#"{"name": "b"}"#)).with_trailers(end))
+    };
+    let late = world.send(post(&org.key, endless())).await;
+    assert_eq!((late.status.as_u16(), &*late.code()), (408, "request_timeout"));
+    // Who may not send one is not waited for.
+    assert_eq!(world.send(post("wrong", endless())).await.code(), "api_key_invalid");
+    let agents = world.call(&org.key, "GET", "/api/v1/agents", Value::Null).await.json();
+    assert_eq!(agents["data"].as_array().unwrap().len(), 1, "{agents}");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_told_so_and_does_nothing_afterwards() {
+    let brief = Duration::from_millis(300);
+    let world = World::bounded(Bounds { request_time: brief, ..Bounds::default() }).await;
+    let org = world.found("acme").await;
+    let mut other = world.superuser().await;
+    sqlx::raw_sql("BEGIN; SELECT FROM heads FOR UPDATE").execute(&mut other).await.unwrap();
+    let late = world.call(&org.key, "POST", "/api/v1/agents", json!({"name": "late"})).await;
+    assert_eq!((late.status.as_u16(), &*late.code()), (503, "timed_out"));
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    let made = world.call(&org.key, "POST", "/api/v1/agents", json!({"name": "early"})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let agents = world.call(&org.key, "GET", "/api/v1/agents", Value::Null).await.json();
+    assert_eq!(agents["data"].as_array().unwrap().len(), 1, "{agents}");
+    let path = "/api/v1/record?type=agent.created";
+    let entries = world.call(&org.key, "GET", path, Value::Null).await.json();
+    assert_eq!(entries["data"].as_array().unwrap().len(), 1, "{entries}");
 }
 
 #[tokio::test]

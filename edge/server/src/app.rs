@@ -63,7 +63,8 @@ pub(crate) fn make(
 
 fn bounds(server: &Server) -> Bounds {
     let request_time = Duration::from_millis(server.request_timeout_ms);
-    let body_time = Bounds::default().body_time.min(request_time);
+    // Sooner than the whole: who sends no body is told so, and not that the outcome is unknown.
+    let body_time = Bounds::default().body_time.min(request_time / 2);
     Bounds { body_bytes: server.body_limit_bytes, body_time, request_time }
 }
 

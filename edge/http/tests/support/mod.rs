@@ -30,6 +30,8 @@ use http_body_util::BodyExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use tower::ServiceExt;
 
 /// Requests a key can make before it is told to wait.
@@ -40,7 +42,7 @@ pub(crate) struct World {
     app: Arc<App>,
     router: Router,
     roles: RoleRights,
-    _database: TestDatabase,
+    database: TestDatabase,
     _folder: tempfile::TempDir,
 }
 
@@ -94,11 +96,19 @@ async fn database() -> TestDatabase {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        Self::over(|logins| logins).await
+        Self::with(Bounds { body_bytes: 4_096, ..Bounds::default() }, |logins| logins).await
+    }
+
+    pub(crate) async fn bounded(bounds: Bounds) -> Self {
+        Self::with(bounds, |logins| logins).await
     }
 
     /// A server that reaches its database by these logins.
     pub(crate) async fn over(logins: impl FnOnce(Logins) -> Logins) -> Self {
+        Self::with(Bounds::default(), logins).await
+    }
+
+    async fn with(bounds: Bounds, logins: impl FnOnce(Logins) -> Logins) -> Self {
         let database = database().await;
         let folder = tempfile::TempDir::new().unwrap();
         let custody = Arc::new(Custody::create(&folder.path().join("kek.toml"), &SystemRandom).unwrap());
@@ -142,13 +152,18 @@ impl World {
             clock: time,
             random,
             metrics: meters.handle(),
-            bounds: Bounds { body_bytes: 4_096, ..Bounds::default() },
+            bounds,
             key_prefix,
             issuer_base: "urn:chancery:test".to_owned(),
             store,
         });
         let router = metrics::with_local_recorder(&meters, || router(&app, routes()));
-        Self { clock, app, router, roles, _database: database, _folder: folder }
+        Self { clock, app, router, roles, database, _folder: folder }
+    }
+
+    /// The database, around every lock.
+    pub(crate) async fn superuser(&self) -> PgConnection {
+        PgConnection::connect_with(&self.database.superuser()).await.unwrap()
     }
 
     pub(crate) async fn found(&self, slug: &str) -> Org {
