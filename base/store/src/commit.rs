@@ -13,6 +13,18 @@ use sqlx::{PgConnection, Postgres, Row as _};
 use crate::{Scoped, StoreError, Write};
 
 /// The right to commit. There is one in a process; it is not `Clone`.
+///
+/// ```compile_fail,E0423
+/// let mine = chancery_store::CommitRight(());
+/// ```
+/// ```compile_fail,E0624
+/// let mine = chancery_store::CommitRight::new();
+/// ```
+/// ```compile_fail,E0277
+/// # use chancery_store::CommitRight;
+/// fn twice<T: Clone>() {}
+/// twice::<CommitRight>();
+/// ```
 #[derive(Debug)]
 pub struct CommitRight(());
 
@@ -83,6 +95,19 @@ impl Committed {
 }
 
 /// Proof that an entry stands in the record. It releases answers and tokens; it is not `Clone`.
+///
+/// ```compile_fail,E0451
+/// # use chancery_model::OrgId;
+/// # use chancery_store::Receipt;
+/// fn forges(org: OrgId) -> Receipt {
+///     Receipt { org, seq: 1, entry_hash: [0; 32], correlation: None }
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// # use chancery_store::Receipt;
+/// fn twice<T: Clone>() {}
+/// twice::<Receipt>();
+/// ```
 #[derive(Debug)]
 pub struct Receipt {
     org: OrgId,

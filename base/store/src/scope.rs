@@ -85,6 +85,28 @@ pub struct Write;
 ///
 /// Dropping it undoes it. A [`Read`] is never committed; a [`Write`] only by the record, after it
 /// has appended an entry in the same transaction ([`crate::CommitRight`]).
+///
+/// ```no_run
+/// use chancery_store::{CommitRight, Committed, Scoped, StoreError, Write};
+/// async fn commits(right: &CommitRight, scoped: Scoped<Write>) -> Result<Committed, StoreError> {
+///     right.commit(scoped).await
+/// }
+/// ```
+///
+/// Without the right nothing is committed, and a transaction that reads is not committed at all:
+///
+/// ```compile_fail,E0624
+/// # use chancery_store::{Scoped, Write};
+/// async fn leaves_no_entry(scoped: Scoped<Write>) {
+///     let _ = scoped.commit().await;
+/// }
+/// ```
+/// ```compile_fail,E0308
+/// # use chancery_store::{CommitRight, Committed, Read, Scoped, StoreError};
+/// async fn commits(right: &CommitRight, scoped: Scoped<Read>) -> Result<Committed, StoreError> {
+///     right.commit(scoped).await
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Scoped<M> {
     tx: Transaction<'static, Postgres>,

@@ -23,6 +23,41 @@ pub(crate) type Runner =
     Box<dyn Fn(Arc<App>, Arc<Head>, Body) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
 
 /// One route of the API. Guard, input and answer are those of the handler's signature.
+///
+/// ```no_run
+/// use chancery_authenticate::permission::RecordRead;
+/// use chancery_http::{ApiError, Cx, Needs, Plain, Public, Route};
+/// async fn guarded(_: Cx<Needs<RecordRead>>) -> Result<Plain, ApiError> {
+///     Ok(Plain::new("text/plain", ""))
+/// }
+/// async fn open_to_all(_: Cx<Public>) -> Result<Plain, ApiError> {
+///     Ok(Plain::new("text/plain", ""))
+/// }
+/// let routes = [Route::get("/guarded", guarded), Route::get("/open", open_to_all)];
+/// ```
+///
+/// A handler that states no guard is none, nor is one whose guard is something else, and a route does
+/// not come about in another way:
+///
+/// ```compile_fail,E0593
+/// # use chancery_http::{ApiError, Plain, Route};
+/// async fn unguarded() -> Result<Plain, ApiError> {
+///     Ok(Plain::new("text/plain", ""))
+/// }
+/// let route = Route::get("/unguarded", unguarded);
+/// ```
+/// ```compile_fail,E0277
+/// # use chancery_http::{ApiError, Cx, Plain, Route};
+/// # async fn any<G: chancery_http::Guard>(_: Cx<G>) -> Result<Plain, ApiError> {
+/// #     Ok(Plain::new("text/plain", ""))
+/// # }
+/// let route = Route::get("/unguarded", any::<String>);
+/// ```
+/// ```compile_fail,E0451
+/// # use chancery_http::{Access, Route};
+/// let known = chancery_http::routes().remove(0);
+/// let route = Route { access: Access::Public, ..known };
+/// ```
 pub struct Route {
     /// The method.
     pub method: Method,

@@ -21,6 +21,44 @@ pub struct Forbidden {
 }
 
 /// A caller inside its organization who holds the permission `P`.
+///
+/// Whoever needs the permission takes the proof of it:
+///
+/// ```no_run
+/// use chancery_authenticate::permission::IntentsSubmit;
+/// use chancery_authenticate::{Allowed, Entered, Forbidden};
+/// fn submit(_: Allowed<IntentsSubmit>) {}
+/// fn enters(caller: Entered) -> Result<(), Forbidden> {
+///     submit(caller.allow()?);
+///     Ok(())
+/// }
+/// ```
+///
+/// Neither the caller alone is that proof, nor one of another permission, and nobody else makes it:
+///
+/// ```compile_fail,E0308
+/// # use chancery_authenticate::permission::IntentsSubmit;
+/// # use chancery_authenticate::{Allowed, Entered};
+/// # fn submit(_: Allowed<IntentsSubmit>) {}
+/// fn skips(caller: Entered) {
+///     submit(caller);
+/// }
+/// ```
+/// ```compile_fail,E0308
+/// # use chancery_authenticate::permission::{IntentsRead, IntentsSubmit};
+/// # use chancery_authenticate::Allowed;
+/// # fn submit(_: Allowed<IntentsSubmit>) {}
+/// fn mistakes(reader: Allowed<IntentsRead>) {
+///     submit(reader);
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// # use chancery_authenticate::permission::IntentsSubmit;
+/// # use chancery_authenticate::{Allowed, Entered};
+/// fn forges(entered: Entered) -> Allowed<IntentsSubmit> {
+///     Allowed { entered, permission: std::marker::PhantomData }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Allowed<P> {
     entered: Entered,

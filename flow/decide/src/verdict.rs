@@ -50,6 +50,47 @@ macro_rules! verdict {
 
 verdict!(
     /// The intent may be carried out, now.
+    ///
+    /// It comes out of [`decide`], which takes the proof before it:
+    ///
+    /// ```no_run
+    /// use chancery_decide::{Circumstances, Permit, Verdict, decide};
+    /// use chancery_screen::Cleared;
+    /// fn decides(cleared: Cleared, circumstances: &Circumstances<'_>) -> Option<Permit> {
+    ///     match decide(cleared, circumstances) {
+    ///         Verdict::Permit(permit) => Some(permit),
+    ///         Verdict::Escalation(_) | Verdict::Refusal(_) => None,
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// What was not screened is not decided on, nobody else makes a permit, and an escalation is none:
+    ///
+    /// ```compile_fail,E0308
+    /// # use chancery_decide::{Circumstances, Verdict, decide};
+    /// # use chancery_screen::Intent;
+    /// fn skips(intent: Intent, circumstances: &Circumstances<'_>) -> Verdict {
+    ///     decide(intent, circumstances)
+    /// }
+    /// ```
+    /// ```compile_fail,E0451
+    /// # use chancery_decide::{Decision, Permit};
+    /// # use chancery_screen::Cleared;
+    /// fn forges(cleared: Cleared, decision: Decision) -> Permit {
+    ///     Permit { cleared, decision }
+    /// }
+    /// ```
+    /// ```compile_fail,E0308
+    /// # use chancery_decide::{Escalation, Permit};
+    /// fn passes_off(escalation: Escalation) -> Permit {
+    ///     escalation
+    /// }
+    /// ```
+    /// ```compile_fail,E0277
+    /// # use chancery_decide::Permit;
+    /// fn twice<T: Clone>() {}
+    /// twice::<Permit>();
+    /// ```
     Permit
 );
 verdict!(

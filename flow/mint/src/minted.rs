@@ -41,6 +41,49 @@ pub enum MintError {
 }
 
 /// A permit with a token that nobody has seen. Its text leaves by [`Self::release`] alone.
+///
+/// ```no_run
+/// use chancery_crypto::Random;
+/// use chancery_decide::Permit;
+/// use chancery_mint::{MintError, Minted, Mismatch, Signer, Terms, mint};
+/// use chancery_store::Receipt;
+/// use secrecy::SecretString;
+/// fn mints(permit: Permit, by: &Signer, on: Terms<'_>, random: &dyn Random) -> Result<Minted, MintError> {
+///     mint(permit, by, on, random)
+/// }
+/// fn releases(minted: Minted, receipt: &Receipt) -> Result<SecretString, Mismatch> {
+///     minted.release(receipt)
+/// }
+/// ```
+///
+/// Nothing is minted for less than a permit, and no token is had without a receipt, or from inside:
+///
+/// ```compile_fail,E0308
+/// # use chancery_crypto::Random;
+/// # use chancery_decide::Escalation;
+/// # use chancery_mint::{MintError, Minted, Signer, Terms, mint};
+/// fn skips(asked: Escalation, by: &Signer, on: Terms<'_>, random: &dyn Random) -> Result<Minted, MintError> {
+///     mint(asked, by, on, random)
+/// }
+/// ```
+/// ```compile_fail,E0061
+/// # use chancery_mint::{Minted, Mismatch};
+/// # use secrecy::SecretString;
+/// fn skips(minted: Minted) -> Result<SecretString, Mismatch> {
+///     minted.release()
+/// }
+/// ```
+/// ```compile_fail,E0616
+/// # use chancery_mint::Minted;
+/// fn reaches_in(minted: Minted) {
+///     let _ = minted.signed;
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// # use chancery_mint::Minted;
+/// fn twice<T: Clone>() {}
+/// twice::<Minted>();
+/// ```
 pub struct Minted {
     permit: Permit,
     signed: Signed,

@@ -78,6 +78,35 @@ pub struct IdempotencyKey {
 }
 
 /// A verdict that stands in the record.
+///
+/// It comes from [`Recorder::open`] and is what releases a token:
+///
+/// ```no_run
+/// use chancery_record::{Opening, Outcome, RecordError, Recorder};
+/// use secrecy::SecretString;
+/// async fn opens(recorder: &Recorder, outcome: Outcome) -> Result<Option<SecretString>, RecordError> {
+///     match recorder.open(outcome, None).await? {
+///         Opening::Opened(opened) => Ok(opened.release().ok().flatten()),
+///         Opening::Replayed(replayed) => Ok(replayed.token),
+///     }
+/// }
+/// ```
+///
+/// A verdict that was not recorded releases nothing, and nobody else says that it was:
+///
+/// ```compile_fail,E0599
+/// # use chancery_record::Outcome;
+/// fn skips(outcome: Outcome) {
+///     let _ = outcome.release();
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// # use chancery_record::{Opened, Outcome};
+/// # use chancery_store::Receipt;
+/// fn forges(outcome: Outcome, decision: String, receipt: Receipt) -> Opened {
+///     Opened { outcome, decision, receipt }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Opened {
     outcome: Outcome,

@@ -18,6 +18,51 @@ pub enum ScreenError {
 }
 
 /// Proof that an intent may be decided on.
+///
+/// It comes from [`screen`], which takes the proof before it:
+///
+/// ```no_run
+/// use chancery_authenticate::{Allowed, permission::IntentsSubmit};
+/// use chancery_crypto::Random;
+/// use chancery_model::Clock;
+/// use chancery_screen::{Cleared, Draft, ScreenError, screen};
+/// fn screens(
+///     caller: Allowed<IntentsSubmit>,
+///     draft: Draft,
+///     (clock, random): (&dyn Clock, &dyn Random),
+/// ) -> Result<Cleared, ScreenError> {
+///     screen(caller, draft, clock, random)
+/// }
+/// ```
+///
+/// Who is in the organization but may not submit does not get here, nobody else makes one, and there
+/// is no second one of it:
+///
+/// ```compile_fail,E0308
+/// # use chancery_authenticate::Entered;
+/// # use chancery_crypto::Random;
+/// # use chancery_model::Clock;
+/// # use chancery_screen::{Cleared, Draft, ScreenError, screen};
+/// fn skips(
+///     caller: Entered,
+///     draft: Draft,
+///     (clock, random): (&dyn Clock, &dyn Random),
+/// ) -> Result<Cleared, ScreenError> {
+///     screen(caller, draft, clock, random)
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// # use chancery_authenticate::{Allowed, permission::IntentsSubmit};
+/// # use chancery_screen::{Cleared, Intent};
+/// fn forges(caller: Allowed<IntentsSubmit>, intent: Intent) -> Cleared {
+///     Cleared { caller, intent }
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// # use chancery_screen::Cleared;
+/// fn twice<T: Clone>() {}
+/// twice::<Cleared>();
+/// ```
 #[derive(Debug)]
 pub struct Cleared {
     caller: Allowed<IntentsSubmit>,
