@@ -2,14 +2,25 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod things;
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use chancery_config::{Config, Sources};
+use chancery_server::assemble::{Books, Surroundings};
+use chancery_server::database::Database;
+use chancery_server::founding::Founding;
 use chancery_store::embedded::{Embedded, EmbeddedOptions};
 use chancery_testkit::{Client, ServerOptions, ServerProcess};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 /// A folder that Postgres may pass through when root starts it.
 pub(crate) fn folder() -> TempDir {
@@ -41,8 +52,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start() -> Self {
+        Self::start_with(|options| options)
+    }
+
+    pub(crate) fn start_with(change: impl FnOnce(ServerOptions) -> ServerOptions) -> Self {
         let folder = folder();
-        let options = options(&folder.path().join("data"));
+        let options = change(options(&folder.path().join("data")));
         let mut server = options.start().unwrap();
         let admin_key = server.admin_key().unwrap();
         Self { server, options, admin_key, folder }
@@ -54,10 +69,47 @@ impl World {
 
     /// Another organization's admin key.
     pub(crate) fn organization(&self, name: &str) -> String {
-        let output = self.options.command(&["org", "create", name, "--json"]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        text(&serde_json::from_slice(&output.stdout).unwrap(), "/admin_key")
+        found_with(&self.options, name)
     }
+
+    /// Founds so many organizations beside the running server.
+    pub(crate) fn crowd(&self, organizations: usize) {
+        let place = ("CHANCERY_DATA_DIR".to_owned(), self.options.data_dir.display().to_string());
+        let environment = self.options.environment.iter().cloned().chain([place]).collect();
+        let config = Config::load(&Sources { environment, ..Sources::default() }).unwrap();
+        runtime().block_on(async {
+            let around = Surroundings::system();
+            let database = Database::reach(&config, &*around.random).await.unwrap();
+            let books = Arc::new(Books::open(&config, &database, &around).await.unwrap());
+            let mut founders = JoinSet::new();
+            for first in 0..FOUNDERS {
+                let books = Arc::clone(&books);
+                founders.spawn(async move {
+                    for number in (first..organizations).step_by(FOUNDERS) {
+                        let founding = Founding::new(&format!("crowd {number}"), None).unwrap();
+                        books.found(founding).await.unwrap();
+                    }
+                });
+            }
+            founders.join_all().await;
+            books.close().await;
+            database.close().await.unwrap();
+        });
+    }
+}
+
+/// Founders at once, within the pool's connections.
+const FOUNDERS: usize = 8;
+
+/// An organization founded on the command line: its admin's key.
+pub(crate) fn found_with(options: &ServerOptions, name: &str) -> String {
+    let output = options.command(&["org", "create", name, "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    text(&serde_json::from_slice(&output.stdout).unwrap(), "/admin_key")
+}
+
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
 /// The payments pack, an agent, its key, and a key that redeems for `billing`.
@@ -108,7 +160,8 @@ pub(crate) fn redemption(number: usize, token: &str) -> Value {
     asked
 }
 
-const CLUSTER_PASSWORD: &str = "of-this-test";
+/// The password of its superuser.
+pub(crate) const CLUSTER_PASSWORD: &str = "of-this-test";
 
 /// A Postgres of the test's own, for servers that share it.
 pub(crate) async fn cluster(folder: &Path) -> Embedded {
@@ -133,4 +186,57 @@ pub(crate) fn twins(folder: &Path, postgres: &Embedded) -> [ServerOptions; 2] {
             .with("DATABASE_URL", &url)
             .with("CHANCERY_KEK_FILE", &kek.to_string_lossy())
     })
+}
+
+/// Two servers over one database, which belongs to the test.
+pub(crate) struct Twins {
+    pub(crate) servers: [ServerProcess; 2],
+    pub(crate) options: [ServerOptions; 2],
+    pub(crate) admin_key: String,
+    pub(crate) desk: Desk,
+    pub(crate) postgres: Embedded,
+    pub(crate) runtime: Runtime,
+    pub(crate) folder: TempDir,
+}
+
+impl Twins {
+    pub(crate) fn start() -> Self {
+        Self::start_with(|_, options| options)
+    }
+
+    /// `change` is given the folder of the test and the options of each server.
+    pub(crate) fn start_with(change: impl Fn(&Path, ServerOptions) -> ServerOptions) -> Self {
+        let (runtime, folder) = (runtime(), folder());
+        let postgres = runtime.block_on(cluster(folder.path()));
+        let options = twins(folder.path(), &postgres).map(|options| change(folder.path(), options));
+        let mut first = options[0].start().unwrap();
+        let admin_key = first.admin_key().unwrap();
+        let desk = Desk::open(&mut first.client(Some(&admin_key)));
+        let second = options[1].start().unwrap();
+        Self { servers: [first, second], options, admin_key, desk, postgres, runtime, folder }
+    }
+
+    pub(crate) fn client(&self, server: usize, key: &str) -> Client {
+        self.servers[server].client(Some(key))
+    }
+
+    pub(crate) fn admin(&self, server: usize) -> Client {
+        self.client(server, &self.admin_key)
+    }
+
+    /// A new token, from the first server.
+    pub(crate) fn token(&self, number: usize) -> String {
+        text(&self.client(0, &self.desk.key).made("/api/v1/intents", &refund(number)).unwrap(), "/token")
+    }
+
+    /// The database, around every lock.
+    pub(crate) fn superuser(&self) -> PgConnection {
+        let login = self.postgres.superuser().database("chancery");
+        self.runtime.block_on(PgConnection::connect_with(&login)).unwrap()
+    }
+
+    pub(crate) fn stop(self) {
+        drop(self.servers);
+        self.runtime.block_on(self.postgres.stop()).unwrap();
+    }
 }

@@ -1,0 +1,192 @@
+//! One thing of each kind in an organization, and for every route a request that succeeds with them.
+
+use std::collections::BTreeMap;
+
+use chancery_http::Route;
+use chancery_testkit::{Answer, Client};
+use serde_json::{Value, json};
+
+use super::{Desk, World, redemption, refund, text};
+
+/// An action that only this organization has.
+pub(crate) const OWN_ACTION: &str = "extra.own";
+
+/// Well-formed, and nobody's.
+pub(crate) const ABSENT: &str = "01890000-0000-7000-8000-000000000000";
+
+/// A path with every parameter filled with something that is well-formed and absent.
+pub(crate) fn absent(route: &Route) -> String {
+    route
+        .path
+        .replace("{id}", ABSENT)
+        .replace("{slug}", "no-such-org")
+        .replace("{name}", "no.such_name")
+        .replace("{version}", "1")
+}
+
+/// Calls a route with an empty object where it takes a body.
+pub(crate) fn call(client: &mut Client, route: &Route, path: &str) -> Answer {
+    send(client, route, path, &json!({}))
+}
+
+/// Calls a route, with the body where it takes one.
+pub(crate) fn send(client: &mut Client, route: &Route, path: &str, body: &Value) -> Answer {
+    let body = body.to_string();
+    let takes = matches!(route.method.as_str(), "POST" | "PUT" | "PATCH");
+    client.send(route.method.as_str(), path, &[], takes.then_some(body.as_bytes())).unwrap()
+}
+
+/// One thing of each kind that a path names by its id.
+pub(crate) struct Things {
+    pub(crate) ids: BTreeMap<&'static str, String>,
+    pub(crate) desk: Desk,
+    /// The token of `refund(1)`, not redeemed yet.
+    pub(crate) token: String,
+    /// Its `jti`.
+    pub(crate) token_id: String,
+}
+
+impl Things {
+    pub(crate) fn make(admin: &mut Client, world: &World) -> Self {
+        let desk = Desk::open(admin);
+        let mut ids = BTreeMap::new();
+        ids.insert("agents", desk.agent.clone());
+        let answer = world.server.client(Some(&desk.key)).post("/api/v1/intents", &refund(1)).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        let (intent, token) = (text(&answer.data(), "/id"), text(&answer.data(), "/token"));
+        let token_id = text(&admin.get(&format!("/api/v1/intents/{intent}")).unwrap().data(), "/token/jti");
+        ids.insert("intents", intent);
+        let member = admin
+            .made("/api/v1/members", &json!({"name": "Mo", "email": "mo@example.org", "role": "operator"}))
+            .unwrap();
+        ids.insert("members", text(&member, "/id"));
+        let me = admin.get("/api/v1/me").unwrap().data();
+        let key = json!({"name": "spare", "holder": me["principal"], "environment": "live", "scopes": ["agents:read"]});
+        ids.insert("api-keys", text(&admin.made("/api/v1/api-keys", &key).unwrap(), "/id"));
+        let policies = admin.get("/api/v1/policies").unwrap().data();
+        ids.insert("policies", text(&policies, "/0/id"));
+        let delegation = admin
+            .made("/api/v1/delegations", &json!({"agent_id": desk.agent, "actions": ["payments.read"]}))
+            .unwrap();
+        ids.insert("delegations", text(&delegation, "/id"));
+        admin.made("/api/v1/signing-keys/rotate", &json!({})).unwrap();
+        let keys = admin.get("/api/v1/signing-keys").unwrap().data();
+        let previous = keys.as_array().unwrap().iter().find(|key| key["state"] == "previous").unwrap();
+        ids.insert("signing-keys", text(previous, "/id"));
+        let action = action().to_string();
+        let put = format!("/api/v1/actions/{OWN_ACTION}");
+        assert_eq!(admin.send("PUT", &put, &[], Some(action.as_bytes())).unwrap().status, 200);
+        Self { ids, desk, token, token_id }
+    }
+
+    pub(crate) fn id(&self, kind: &str) -> &str {
+        &self.ids[kind]
+    }
+
+    /// The route's path, naming these things.
+    pub(crate) fn path(&self, route: &Route) -> String {
+        let kind = route.path.split('/').nth(3).unwrap_or_default();
+        let name = match route.operation {
+            "packs.apply" => "messaging",
+            "actions.put" => "extra.act",
+            _ => OWN_ACTION,
+        };
+        let path = route.path.replace("{name}", name).replace("{slug}", "default").replace("{version}", "1");
+        match self.ids.get(kind) {
+            Some(id) => path.replace("{id}", id),
+            None => {
+                assert!(!path.contains("{id}"), "no thing of kind `{kind}` is made here");
+                path
+            }
+        }
+    }
+
+    /// A body that each operation takes, by its name.
+    pub(crate) fn body(&self, operation: &str) -> Value {
+        let permit = "permit(principal, action == Action::\"payments.read\", resource);";
+        match operation {
+            "organization.change" => json!({"settings": {"escalate_at": 65}}),
+            "members.create" => json!({"name": "New", "email": "new@example.org", "role": "viewer"}),
+            "members.change" => json!({"role": "approver"}),
+            "agents.create" => json!({"name": "new"}),
+            "agents.change" => json!({"owner_id": self.id("members")}),
+            "api_keys.create" => json!({"name": "k", "holder": {"type": "agent", "id": self.desk.agent},
+                                        "environment": "test", "scopes": ["intents:read"]}),
+            "api_keys.rotate" => json!({"overlap_seconds": 60}),
+            "api_keys.revoke" => json!({"reason": "test"}),
+            "delegations.create" => json!({"agent_id": self.desk.agent, "actions": ["payments.capture"]}),
+            "actions.put" => action(),
+            "policies.create" => json!({"name": "fresh", "text": permit}),
+            "policies.add_version" => json!({"text": format!("{permit}\n{permit}")}),
+            "policies.activate" => json!({"version": 1}),
+            "policies.check" => json!({"text": permit}),
+            "signing_keys.retire" => json!({"compromised": "test"}),
+            "tokens.revoke" => json!({"kind": "organization", "reason": "test"}),
+            "tokens.verify" => redemption(1, &self.token),
+            "emergency.halt" | "emergency.resume" => json!({"reason": "test"}),
+            "intents.submit" => refund(9),
+            "members.remove"
+            | "agents.retire"
+            | "delegations.revoke"
+            | "actions.retire"
+            | "policies.withdraw"
+            | "packs.apply"
+            | "signing_keys.rotate" => json!({}),
+            _ => panic!("no body for `{operation}`"),
+        }
+    }
+}
+
+fn action() -> Value {
+    json!({"resource_type": "Payment", "description": "d", "effect": "read", "base_risk": 1,
+           "arguments": {"type": "object"}})
+}
+
+/// Whoever each route is for: an agent asks, a connector redeems, everything else is the admin's.
+pub(crate) struct Cast {
+    pub(crate) admin: Client,
+    agent: Client,
+    redeemer: Client,
+}
+
+impl Cast {
+    pub(crate) fn of(world: &World, things: &Things) -> Self {
+        Self {
+            admin: world.admin(),
+            agent: world.server.client(Some(&things.desk.key)),
+            redeemer: world.server.client(Some(&things.desk.redeemer)),
+        }
+    }
+
+    /// Calls a route so that it succeeds.
+    pub(crate) fn perform(&mut self, route: &Route, things: &Things) -> Answer {
+        let client = match route.operation {
+            "intents.submit" => &mut self.agent,
+            "tokens.verify" => &mut self.redeemer,
+            _ => &mut self.admin,
+        };
+        let body = if route.method == "GET" { Value::Null } else { things.body(route.operation) };
+        send(client, route, &things.path(route), &body)
+    }
+}
+
+/// What ends a thing comes after what changes it, and a halt after everything that acts.
+pub(crate) fn rank(operation: &str) -> u32 {
+    match operation {
+        "tokens.verify" | "intents.submit" => 5,
+        "actions.put" => 9,
+        "api_keys.rotate" => 10,
+        "policies.add_version" => 20,
+        "tokens.revoke" => 60,
+        "signing_keys.retire" => 65,
+        "actions.retire" => 70,
+        "policies.withdraw" => 71,
+        "policies.activate" => 72,
+        "api_keys.revoke" => 79,
+        "members.remove" => 80,
+        "agents.retire" => 81,
+        "emergency.halt" => 90,
+        "emergency.resume" => 91,
+        _ => 30,
+    }
+}
