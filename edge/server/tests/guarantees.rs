@@ -10,57 +10,18 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
-use chancery_store::embedded::Embedded;
-use chancery_testkit::{Client, ServerProcess};
+use chancery_crypto::Custody;
+use chancery_testkit::{Answer, Client};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use support::{Desk, cluster, folder, key_of, redemption, refund, text, twins};
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
-
-/// Two servers over one database.
-struct Twins {
-    servers: [ServerProcess; 2],
-    admin_key: String,
-    desk: Desk,
-    postgres: Embedded,
-    runtime: Runtime,
-    folder: TempDir,
-}
-
-impl Twins {
-    fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let folder = folder();
-        let postgres = runtime.block_on(cluster(folder.path()));
-        let options = twins(folder.path(), &postgres);
-        let mut first = options[0].start().unwrap();
-        let admin_key = first.admin_key().unwrap();
-        let desk = Desk::open(&mut first.client(Some(&admin_key)));
-        let second = options[1].start().unwrap();
-        Self { servers: [first, second], admin_key, desk, postgres, runtime, folder }
-    }
-
-    fn client(&self, server: usize, key: &str) -> Client {
-        self.servers[server].client(Some(key))
-    }
-
-    fn admin(&self, server: usize) -> Client {
-        self.client(server, &self.admin_key)
-    }
-
-    fn token(&self, number: usize) -> String {
-        text(&self.client(0, &self.desk.key).made("/api/v1/intents", &refund(number)).unwrap(), "/token")
-    }
-
-    fn stop(self) {
-        drop(self.servers);
-        self.runtime.block_on(self.postgres.stop()).unwrap();
-    }
-}
+use support::{CLUSTER_PASSWORD, Desk, Twins, World, found_with, key_of, redemption, refund, text};
 
 #[test]
 fn a_revoke_holds_on_the_next_request_at_every_server() {
@@ -110,6 +71,106 @@ fn a_policy_a_halt_and_a_revoked_token_hold_at_every_server() {
     twins.stop();
 }
 
+/// The database's ends of the connections on which the servers hear of changes, held: the connections
+/// stay open and nothing arrives.
+struct Deaf(Vec<Pid>);
+
+impl Deaf {
+    fn make(twins: &Twins) -> Self {
+        let mut superuser = twins.superuser();
+        let listening =
+            "SELECT pid FROM pg_stat_activity WHERE usename = 'chancery_worker' AND query LIKE 'LISTEN %'";
+        let until = Instant::now() + Duration::from_secs(20);
+        let mut held: Vec<i32> = Vec::new();
+        while held.len() < twins.servers.len() {
+            assert!(Instant::now() < until, "the servers do not listen: {held:?}");
+            held = twins.runtime.block_on(sqlx::query_scalar(listening).fetch_all(&mut superuser)).unwrap();
+        }
+        let held: Vec<Pid> = held.into_iter().map(|pid| Pid::from_raw(pid).unwrap()).collect();
+        held.iter().for_each(|pid| kill_process(*pid, Signal::STOP).unwrap());
+        Self(held)
+    }
+}
+
+impl Drop for Deaf {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            let _ = kill_process(*pid, Signal::CONT);
+        }
+    }
+}
+
+fn refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.json());
+}
+
+#[test]
+fn a_server_that_hears_of_no_change_acts_on_none_that_is_out_of_date() {
+    let twins = Twins::start();
+    let mut admin = twins.admin(0);
+    let mut elsewhere = twins.client(1, &twins.desk.key);
+    let mut redeemer = twins.client(1, &twins.desk.redeemer);
+    let submit =
+        |client: &mut Client, number: usize| client.post("/api/v1/intents", &refund(number)).unwrap();
+    let redeem = |client: &mut Client, number: usize, token: &str| {
+        client.post("/api/v1/tokens/verify", &redemption(number, token)).unwrap()
+    };
+    let forbid = "forbid(principal, action == Action::\"payments.refund\", resource);";
+    let policy = admin.made("/api/v1/policies", &json!({"name": "closed", "text": forbid})).unwrap();
+    let policy = format!("/api/v1/policies/{}", text(&policy, "/id"));
+    let deaf = Deaf::make(&twins);
+    for round in 0..5 {
+        // All that the second server needs is cached there, before each change at the first.
+        let known = |redeemer: &mut Client, elsewhere: &mut Client, number: usize| {
+            let answer = submit(elsewhere, number);
+            assert_eq!(answer.status, 200, "{}", answer.json());
+            assert_eq!(redeem(redeemer, number, &text(&answer.data(), "/token")).status, 200);
+        };
+        let number = 100 * round;
+
+        let key = key_of(&mut admin, ("agent", &twins.desk.agent), &["intents:submit", "intents:read"], &[]);
+        let mut holder = twins.client(1, &key);
+        let id = text(&holder.get("/api/v1/me").unwrap().data(), "/key/id");
+        assert_eq!(submit(&mut holder, number).status, 200);
+        admin.made(&format!("/api/v1/api-keys/{id}/revoke"), &json!({"reason": "test"})).unwrap();
+        refused(&submit(&mut holder, number), 401, "api_key_invalid");
+
+        known(&mut redeemer, &mut elsewhere, number + 1);
+        admin.made(&format!("{policy}/activate"), &json!({"version": 1})).unwrap();
+        refused(&submit(&mut elsewhere, number + 2), 403, "intent_denied");
+        admin.made(&format!("{policy}/withdraw"), &json!({})).unwrap();
+
+        known(&mut redeemer, &mut elsewhere, number + 3);
+        let made = submit(&mut elsewhere, number + 4).data();
+        let shown = admin.get(&format!("/api/v1/intents/{}", text(&made, "/id"))).unwrap().data();
+        let token = json!({"kind": "token", "id": shown["token"]["jti"], "reason": "test"});
+        admin.made("/api/v1/tokens/revoke", &token).unwrap();
+        refused(&redeem(&mut redeemer, number + 4, &text(&made, "/token")), 403, "token_revoked");
+
+        known(&mut redeemer, &mut elsewhere, number + 5);
+        let token = text(&submit(&mut elsewhere, number + 6).data(), "/token");
+        admin.made("/api/v1/signing-keys/rotate", &json!({})).unwrap();
+        let keys = admin.get("/api/v1/signing-keys").unwrap().data();
+        let stolen = keys.as_array().unwrap().iter().find(|key| key["state"] == "previous").unwrap();
+        let retire = format!("/api/v1/signing-keys/{}/retire", text(stolen, "/id"));
+        admin.made(&retire, &json!({"compromised": "test"})).unwrap();
+        refused(&redeem(&mut redeemer, number + 6, &token), 403, "token_invalid");
+
+        known(&mut redeemer, &mut elsewhere, number + 7);
+        let token = text(&submit(&mut elsewhere, number + 8).data(), "/token");
+        admin.made("/api/v1/emergency/halt", &json!({"reason": "test"})).unwrap();
+        // One server is asked for one thing and the other for another: each is the next action there.
+        if round % 2 == 0 {
+            refused(&submit(&mut elsewhere, number + 9), 403, "organization_halted");
+        }
+        refused(&redeem(&mut redeemer, number + 8, &token), 403, "organization_halted");
+        admin.made("/api/v1/emergency/resume", &json!({"reason": "test"})).unwrap();
+        assert_eq!(redeem(&mut redeemer, number + 8, &token).status, 200);
+    }
+    drop(deaf);
+    twins.stop();
+}
+
 #[test]
 fn of_many_redemptions_at_two_servers_one_succeeds() {
     let twins = Arc::new(Twins::start());
@@ -143,7 +204,7 @@ fn a_token_is_for_this_action_audience_environment_and_organization() {
     let token = twins.token(1);
     let mut changed = redemption(1, &token);
     changed["arguments"]["amount"] = json!(41);
-    let invalid = |answer: chancery_testkit::Answer| {
+    let invalid = |answer: Answer| {
         assert_eq!((answer.status, answer.code().as_str()), (403, "token_invalid"), "{}", answer.json());
     };
     invalid(redeemer.post("/api/v1/tokens/verify", &changed).unwrap());
@@ -156,7 +217,15 @@ fn a_token_is_for_this_action_audience_environment_and_organization() {
     invalid(test.post("/api/v1/tokens/verify", &redemption(1, &token)).unwrap());
     let rehearsed = text(&test.made("/api/v1/intents", &refund(2)).unwrap(), "/token");
     invalid(redeemer.post("/api/v1/tokens/verify", &redemption(2, &rehearsed)).unwrap());
+    // Another organization, whose connector has the same name.
+    let mut stranger = twins.client(1, &found_with(&twins.options[1], "Elsewhere"));
+    let desk = Desk::open(&mut stranger);
+    let theirs = text(&twins.client(1, &desk.key).made("/api/v1/intents", &refund(1)).unwrap(), "/token");
+    let mut other = twins.client(0, &desk.redeemer);
+    invalid(other.post("/api/v1/tokens/verify", &redemption(1, &token)).unwrap());
+    invalid(redeemer.post("/api/v1/tokens/verify", &redemption(1, &theirs)).unwrap());
     // None of these consumed anything.
+    assert_eq!(other.post("/api/v1/tokens/verify", &redemption(1, &theirs)).unwrap().status, 200);
     assert_eq!(redeemer.post("/api/v1/tokens/verify", &redemption(1, &token)).unwrap().status, 200);
     assert_eq!(test.post("/api/v1/tokens/verify", &redemption(2, &rehearsed)).unwrap().status, 200);
     twins.stop();
@@ -190,45 +259,186 @@ fn one_idempotency_key_is_one_intent_and_one_answer() {
     Arc::into_inner(twins).unwrap().stop();
 }
 
-/// A word that must be nowhere.
-const CANARY: &str = "canary7f3a9c51";
+/// A word that is sealed wherever it is kept.
+const SEALED: &str = "canary7f3a9c51";
+/// A word that users say where nothing is sealed: in names, paths, headers and texts that do not read.
+const SAID: &str = "canary2be84d06";
 
-#[test]
-fn a_dump_and_a_log_hold_no_secret() {
-    let twins = Twins::start();
-    let mut admin = twins.admin(0);
-    let person =
-        json!({"name": format!("Name {CANARY}"), "email": format!("{CANARY}@example.org"), "role": "viewer"});
-    admin.made("/api/v1/members", &person).unwrap();
-    let mut intent = refund(1);
-    intent["arguments"]["note"] = json!(format!("note {CANARY}"));
-    let made = twins.client(0, &twins.desk.key).made("/api/v1/intents", &intent).unwrap();
-    let mut denied = refund(2);
-    denied["arguments"]["amount"] = json!(99_999);
-    denied["arguments"]["note"] = json!(format!("note {CANARY}"));
-    assert_eq!(twins.client(0, &twins.desk.key).post("/api/v1/intents", &denied).unwrap().status, 403);
+/// Requests of every kind that fail, all of them holding the words; gives what was answered.
+fn mistakes(twins: &Twins, token: &str) -> Vec<String> {
+    let mut answers = Vec::new();
+    for server in [0, 1] {
+        raw(&twins.servers[server].address, format!("{SAID}\r\n\r\n").as_bytes());
+        let mut admin = twins.admin(server);
+        let mut redeemer = twins.client(server, &twins.desk.redeemer);
+        let said = |client: &mut Client, method: &str, path: &str, body: &str| {
+            let headers = [("idempotency-key", SAID), ("user-agent", SAID), ("cookie", SAID)];
+            client.send(method, path, &headers, Some(body.as_bytes())).unwrap()
+        };
+        let agents = "/api/v1/agents";
+        let mut altered = redemption(1, token);
+        altered["arguments"]["reason"] = json!(SAID);
+        let replayed = redemption(1, token).to_string();
+        let intent = json!({"action": SAID, "resource": {"type": SAID, "id": SAID}}).to_string();
+        let policy = json!({"name": SAID, "text": format!("permit({SAID}")}).to_string();
+        answers.extend([
+            said(&mut admin, "POST", agents, &format!("{{\"name\": \"{SAID}")),
+            said(&mut admin, "POST", agents, &json!({"name": "a", SAID: SEALED}).to_string()),
+            said(&mut admin, "GET", &format!("{agents}/{SAID}?{SAID}={SAID}"), ""),
+            said(&mut admin, SAID, &format!("/{SAID}"), ""),
+            said(&mut admin, "POST", "/api/v1/policies", &policy),
+            said(&mut twins.client(server, &twins.desk.key), "POST", "/api/v1/intents", &intent),
+            said(&mut twins.client(server, &format!("chn_live_{SAID}")), "GET", "/api/v1/me", ""),
+            said(&mut twins.client(server, &twins.desk.key), "GET", "/api/v1/record", ""),
+            said(&mut redeemer, "POST", "/api/v1/tokens/verify", &altered.to_string()),
+            said(&mut redeemer, "POST", "/api/v1/tokens/verify", &replayed),
+            said(
+                &mut redeemer,
+                "POST",
+                "/api/v1/tokens/verify",
+                &json!({"token": SAID, "intent_hash": "00".repeat(32)}).to_string(),
+            ),
+        ]);
+    }
+    answers.iter().for_each(|answer| assert!(answer.status >= 400, "{} {}", answer.status, answer.json()));
+    answers.into_iter().map(|answer| String::from_utf8(answer.body).unwrap()).collect()
+}
+
+fn dump(twins: &Twins) -> String {
     let login = twins.postgres.superuser();
     let dump = Command::new(twins.postgres.binary("pg_dump"))
         .args(["--host", &login.get_socket().unwrap().display().to_string()])
         .args(["--port", &login.get_port().to_string(), "--username", login.get_username(), "chancery"])
-        .env("PGPASSWORD", "of-this-test")
+        .env("PGPASSWORD", CLUSTER_PASSWORD)
         .output()
         .unwrap();
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     let dump = String::from_utf8(dump.stdout).unwrap();
     assert!(dump.contains("payments.refund"), "the dump does not hold what it should");
-    let log = std::fs::read_to_string(twins.folder.path().join("cluster/postgres.log")).unwrap();
-    let metrics = String::from_utf8(twins.servers[0].client(None).get("/metrics").unwrap().body).unwrap();
-    let token = text(&made, "/token");
-    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let secrets = [CANARY, &twins.admin_key, &twins.desk.key, token.rsplit('.').next().unwrap()];
-    for (place, content) in [("dump", &dump), ("database log", &log), ("metrics", &metrics)] {
-        for secret in secrets {
+    dump
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the installation keeps secret: the lines of the key file that are keys, and a login's password.
+fn secrets_of_the_installation(twins: &Twins) -> Vec<String> {
+    let path = twins.folder.path().join("chancery.kek");
+    let file = std::fs::read_to_string(&path).unwrap();
+    let lines =
+        file.lines().filter(|line| line.starts_with("key") || line.starts_with("installation_secret"));
+    let mut secrets: Vec<String> = lines.map(|line| line.split('"').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(secrets.len(), 2, "{secrets:?}");
+    let custody = Custody::load(&path).unwrap();
+    secrets.extend(
+        ["app", "appender", "worker"].map(|role| hex(&*custody.derive(&format!("postgres/chancery_{role}")))),
+    );
+    secrets
+}
+
+#[test]
+fn a_dump_a_log_meters_and_answers_hold_no_secret() {
+    let twins = Twins::start_with(|folder, options| {
+        let name = options.data_dir.file_name().unwrap().to_string_lossy().into_owned();
+        options.logging_to(&folder.join(format!("{name}.log")), "debug")
+    });
+    let mut admin = twins.admin(0);
+    let person =
+        json!({"name": format!("Name {SEALED}"), "email": format!("{SEALED}@example.org"), "role": "viewer"});
+    admin.made("/api/v1/members", &person).unwrap();
+    let mut intent = refund(1);
+    intent["arguments"]["note"] = json!(format!("note {SEALED}"));
+    let noted = twins.client(0, &twins.desk.key).made("/api/v1/intents", &intent).unwrap();
+    let mut denied = refund(2);
+    denied["arguments"]["amount"] = json!(99_999);
+    denied["arguments"]["note"] = json!(format!("note {SEALED}"));
+    let denied = twins.client(1, &twins.desk.key).post("/api/v1/intents", &denied).unwrap();
+    assert_eq!(denied.status, 403);
+    let used = twins.token(1);
+    let body = redemption(1, &used);
+    assert_eq!(
+        twins.client(1, &twins.desk.redeemer).post("/api/v1/tokens/verify", &body).unwrap().status,
+        200
+    );
+    let mut answers = mistakes(&twins, &used);
+    answers.push(String::from_utf8(denied.body).unwrap());
+
+    let read = |name: &str| std::fs::read_to_string(twins.folder.path().join(name)).unwrap();
+    let meters = |server: usize| {
+        String::from_utf8(twins.servers[server].client(None).get("/metrics").unwrap().body).unwrap()
+    };
+    let logs = [read("one.log"), read("two.log")];
+    for log in &logs {
+        assert!(
+            log.contains("DEBUG") && log.contains("/api/v1/agents/{id}"),
+            "the log does not tell what it should"
+        );
+    }
+    let places = [
+        ("dump", dump(&twins)),
+        ("database's log", read("cluster/postgres.log")),
+        ("first log", logs[0].clone()),
+        ("second log", logs[1].clone()),
+        ("first meters", meters(0)),
+        ("second meters", meters(1)),
+        ("answers", answers.join("\n")),
+    ];
+    let secret = |token: &str| token.rsplit('.').next().unwrap().to_owned();
+    let mut secrets = secrets_of_the_installation(&twins);
+    secrets.extend([&twins.admin_key, &twins.desk.key, &twins.desk.redeemer].map(Clone::clone));
+    secrets.extend([secret(&used), secret(&text(&noted, "/token")), CLUSTER_PASSWORD.to_owned()]);
+    for (place, content) in &places {
+        // Whoever said it may be told it again.
+        let sealed = (*place != "answers").then_some(SEALED);
+        for secret in secrets.iter().map(String::as_str).chain(sealed) {
             assert!(!content.contains(secret), "the {place} holds `{secret}`");
-            assert!(!content.contains(&hex(secret)), "the {place} holds `{secret}` in hex");
+            assert!(!content.contains(&hex(secret.as_bytes())), "the {place} holds `{secret}` in hex");
+        }
+        if place.contains("log") || place.contains("meters") {
+            let line = content.to_lowercase().lines().find(|line| line.contains(SAID)).map(str::to_owned);
+            assert_eq!(line, None, "the {place} holds what a user said");
         }
     }
     twins.stop();
+}
+
+/// Sends bytes as they are and reads until the server closes.
+fn raw(address: &str, message: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(message).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn a_body_that_is_too_large_or_does_not_arrive_is_refused_over_the_wire() {
+    let world = World::start_with(|options| {
+        options
+            .with("CHANCERY_SERVER__REQUEST_TIMEOUT_MS", "600")
+            .with("CHANCERY_SERVER__BODY_LIMIT_BYTES", "1024")
+    });
+    let post = |headers: &str, body: &str| {
+        let (address, key) = (&world.server.address, &world.admin_key);
+        let head = format!(
+            "POST /api/v1/agents HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\
+             content-type: application/json\r\n{headers}\r\n\r\n{body}"
+        );
+        raw(address, head.as_bytes())
+    };
+    let begins_with = |answer: &str, status: u16, code: &str| {
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(code), "{answer}");
+    };
+    let large = format!("{{\"name\": \"{}\"}}", "a".repeat(1024));
+    begins_with(&post(&format!("content-length: {}", large.len()), ""), 413, "\"body_too_large\"");
+    let chunked = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
+    begins_with(&post("transfer-encoding: chunked", &chunked), 413, "\"body_too_large\"");
+    begins_with(&post("content-length: 14", "{\"name\":"), 408, "\"request_timeout\"");
+    begins_with(&post("content-length: 14", "{\"name\": \"a1\"}"), 201, "\"a1\"");
+    let agents = world.admin().get("/api/v1/agents").unwrap().data();
+    assert_eq!(agents.as_array().unwrap().len(), 1, "{agents}");
 }
 
 #[test]
