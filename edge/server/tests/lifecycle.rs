@@ -9,18 +9,24 @@
     reason = "tests may fail loudly"
 )]
 
+mod support;
+
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use chancery_server::client::Connection;
+use chancery_testkit::Client;
 use http::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use support::{Desk, World, refund};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chancery");
@@ -183,34 +189,116 @@ fn the_first_start_prints_commands_that_work_and_the_operators_commands_work_bes
     assert!(verified.contains('✓'), "{verified}");
 }
 
-#[tokio::test]
-async fn a_stop_loses_nothing_that_was_acknowledged() {
-    let data = folder();
-    let server = Server::start(data.path());
-    let key = server.admin_key();
-    let to = server.connect(&key);
-    let busy = tokio::spawn(async move {
-        let mut acknowledged = Vec::new();
-        for number in 0.. {
-            let name = format!("agent {number}");
-            match create_agent(&to, &name).await {
-                Some(201) => acknowledged.push(name),
-                Some(429) => tokio::time::sleep(Duration::from_millis(50)).await,
-                _ => break,
-            }
+/// The intents that the record holds: id and hash of each, by number.
+fn recorded_intents(admin: &mut Client) -> BTreeMap<u64, (String, String)> {
+    let (mut intents, mut path) =
+        (BTreeMap::new(), "/api/v1/record?type=intent.allowed&limit=1000".to_owned());
+    loop {
+        let page = admin.get(&path).unwrap().json();
+        for entry in page["data"].as_array().unwrap() {
+            let place = (support::text(entry, "/refs/intent"), support::text(entry, "/entry_hash"));
+            intents.insert(entry["seq"].as_u64().unwrap(), place);
         }
-        acknowledged
-    });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let stopped = tokio::task::spawn_blocking(move || server.stop());
-    assert!(stopped.await.unwrap());
-    let acknowledged = busy.await.unwrap();
-    assert!(!acknowledged.is_empty());
+        let Some(next) = page["page"]["next"].as_str() else { return intents };
+        path = format!("/api/v1/record?type=intent.allowed&limit=1000&cursor={next}");
+    }
+}
 
-    let server = Server::start(data.path());
-    let kept = agents(&server.connect(&key)).await;
-    assert!(acknowledged.iter().all(|name| kept.contains(name)), "{acknowledged:?}\n{kept:?}");
-    assert!(server.stop());
+#[test]
+fn a_stop_loses_nothing_that_was_acknowledged() {
+    let mut world = World::start();
+    let mut admin = world.admin();
+    let desk = Desk::open(&mut admin);
+    let es256 = json!({"settings": {"token_algorithm": "ES256"}}).to_string();
+    admin.send("PATCH", "/api/v1/organization", &[], Some(es256.as_bytes())).unwrap();
+    let acknowledged = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (mut client, acknowledged) = (world.server.client(Some(&desk.key)), &acknowledged);
+            scope.spawn(move || {
+                // Until the server lets go of the connection.
+                for number in 0.. {
+                    let Ok(answer) = client.post("/api/v1/intents", &refund(thread * 1_000_000 + number))
+                    else {
+                        break;
+                    };
+                    // Whatever was taken in is carried out, also during the stop.
+                    assert_eq!(answer.status, 200, "{}", answer.json());
+                    let data = answer.data();
+                    let place = (support::text(&data, "/id"), support::text(&data, "/record/entry_hash"));
+                    acknowledged.lock().unwrap().insert(data["record"]["seq"].as_u64().unwrap(), place);
+                }
+            });
+        }
+        let until = Instant::now() + PATIENCE;
+        while acknowledged.lock().unwrap().len() < 500 {
+            assert!(Instant::now() < until, "the load does not get on");
+            std::thread::yield_now();
+        }
+        assert!(world.server.terminate().unwrap());
+    });
+
+    // All that was acknowledged is there, and all that is there was acknowledged: nobody who was taken
+    // in went away without an answer.
+    let acknowledged = acknowledged.into_inner().unwrap();
+    let server = world.options.start().unwrap();
+    let kept = recorded_intents(&mut server.client(Some(&world.admin_key)));
+    assert_eq!(kept, acknowledged);
+}
+
+/// The commands of a section's first block, each on one line, without what is said about them.
+fn commands(readme: &str, section: &str) -> Vec<String> {
+    let section = readme.split(&format!("## {section}\n")).nth(1).unwrap();
+    let block = section.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let whole = block.replace("\\\n", " ");
+    let said = |line: &str| line.split(" # ").next().unwrap().trim().to_owned();
+    whole.lines().map(said).filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn the_tour_of_the_readme_works_as_it_is_written() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let tour = commands(&readme, "A tour in ten lines");
+    assert_eq!(tour.len(), 10, "{tour:#?}");
+    let world = World::start();
+    let elsewhere = folder();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", Path::new(BINARY).parent().unwrap().display());
+    let perform = |before: &str, line: &str| {
+        let script = format!("{before}\n{line}");
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &script])
+            .current_dir(elsewhere.path())
+            .env_clear()
+            .env("PATH", &path)
+            // Where the tour's server stands, instead of where one usually does.
+            .env("CHANCERY_URL", format!("http://{}", world.server.address))
+            .env("CHANCERY_DATA_DIR", &world.options.data_dir);
+        shell.output().unwrap()
+    };
+    let key = tour[0].replace("chn_live_…", &world.admin_key);
+    assert_ne!(key, tour[0], "the first line does not take the key");
+    let mut told: Vec<String> = Vec::new();
+    for (number, line) in tour.iter().enumerate().skip(1) {
+        let token = told.get(4).and_then(|told| told.split_whitespace().find(|word| word.starts_with("eyJ")));
+        let line = line.replace("eyJ…", token.unwrap_or("eyJ…"));
+        told.resize(number, String::new());
+        told.push(succeeded(&perform(&key, &line)));
+    }
+    let expected =
+        ["", "admin", "", "payments.refund", "allow", "billing", "escalate", "✓ verified", "token.used", ""];
+    for (number, part) in expected.into_iter().enumerate() {
+        assert!(told[number].contains(part), "`{}` told no `{part}`:\n{}", tour[number], told[number]);
+    }
+    // What the comments say of the second time, and of the end.
+    let again =
+        tour[5].replace("eyJ…", told[4].split_whitespace().find(|word| word.starts_with("eyJ")).unwrap());
+    refused(&perform(&key, &again), "organization_halted");
+    refused(&perform(&key, &tour[4]), "organization_halted");
+    let resume = "chancery emergency resume --reason over";
+    succeeded(&perform(&key, resume));
+    refused(&perform(&key, &again), "token_replayed");
 }
 
 #[tokio::test]
@@ -224,14 +312,22 @@ async fn crashes_of_either_process_are_recovered() {
     let server = Server::start(data.path());
     let to = server.connect(&key);
     assert_eq!(agents(&to).await, ["before"]);
-    let pid = fs::read_to_string(data.path().join("postgres/postmaster.pid")).unwrap();
-    let postmaster = Pid::from_raw(pid.lines().next().unwrap().parse().unwrap()).unwrap();
-    kill_process(postmaster, Signal::KILL).unwrap();
+    let postmaster = || {
+        let pid = fs::read_to_string(data.path().join("postgres/postmaster.pid")).ok()?;
+        Pid::from_raw(pid.lines().next()?.parse().ok()?)
+    };
+    let killed = postmaster().unwrap();
+    kill_process(killed, Signal::KILL).unwrap();
     let until = Instant::now() + PATIENCE;
-    while create_agent(&to, "after").await != Some(201) {
+    let is_back = async || {
+        let ready = to.ask(Method::GET, "/readyz", None).await;
+        postmaster().is_some_and(|now| now != killed) && ready.is_ok_and(|answer| answer.status == 200)
+    };
+    while !is_back().await {
         assert!(Instant::now() < until, "it does not come back");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert_eq!(create_agent(&to, "after").await, Some(201));
     assert!(agents(&to).await.contains(&"before".to_owned()));
     assert!(server.stop());
     assert!(succeeded(&run(data.path(), &["record", "verify"])).contains('✓'));
