@@ -113,6 +113,15 @@ pub enum ApiKeyError {
     /// A test key was to make a live one.
     #[error("a test key can't make or rotate a live key")]
     EnvironmentExceedsCreator,
+    /// The holder is another member, as whom the caller may not act.
+    #[error("the keys of another member need `members:manage`")]
+    HolderIsAnother,
+    /// The key was to redeem tokens of audiences that the caller's does not.
+    #[error("your key is for other audiences, and hands on no more than it has")]
+    AudienceExceedsCreator,
+    /// The key was to live longer than the caller's.
+    #[error("your key expires, and makes none that live longer")]
+    OutlivesCreator,
     /// The holder is unknown, removed or retired.
     #[error("the holder of the key is not active")]
     HolderNotActive,
@@ -133,7 +142,10 @@ impl ApiKeyError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "validation_error",
-            Self::ScopeExceedsCreator { .. } => "scope_exceeds_creator",
+            Self::ScopeExceedsCreator { .. }
+            | Self::HolderIsAnother
+            | Self::AudienceExceedsCreator
+            | Self::OutlivesCreator => "scope_exceeds_creator",
             Self::ScopeExceedsHolder { .. } => "scope_exceeds_holder",
             Self::EnvironmentExceedsCreator => "environment_exceeds_creator",
             Self::HolderNotActive => "holder_not_active",
@@ -150,7 +162,9 @@ impl ApiKeyError {
             Self::Invalid { field, .. } => Some(field),
             Self::ScopeExceedsCreator { .. } | Self::ScopeExceedsHolder { .. } => Some("scopes"),
             Self::EnvironmentExceedsCreator => Some("environment"),
-            Self::HolderNotActive => Some("holder"),
+            Self::HolderNotActive | Self::HolderIsAnother => Some("holder"),
+            Self::AudienceExceedsCreator => Some("audiences"),
+            Self::OutlivesCreator => Some("expires_at"),
             Self::NotActive | Self::Revoked | Self::Store(_) => None,
         }
     }
@@ -169,6 +183,7 @@ pub async fn create(
 ) -> Result<(Issued, Change), ApiKeyError> {
     let new = new.checked(keyring.clock().now())?;
     creator.require_rights(scoped, new.holder, new.environment, &new.scopes).await?;
+    creator.require_bounds(&new.audiences, new.expires_at)?;
     let issued = issue(scoped, keyring, prefix, creator.member, new, None).await?;
     let change = changed("api_key.created", Epoch::Keep, &issued.key, described(&issued.key));
     Ok((issued, change))
@@ -246,8 +261,8 @@ async fn insert(scoped: &mut Scoped<Write>, key: &ApiKey, hash: &SecretHash) -> 
     Ok(())
 }
 
-/// Replaces a key: a new one with the same rights and the same span of life, while the old one works
-/// for `overlap_seconds` more. The caller needs all the rights it would have needed to make the key.
+/// Replaces a key: a new one with the same rights and the same span of life, within that of the caller's
+/// key, while the old one works for `overlap_seconds` more. The caller needs all the rights it would have needed to make the key.
 /// `None` when there is no such key.
 ///
 /// # Errors
@@ -278,8 +293,9 @@ pub async fn rotate(
         environment: old.environment,
         scopes: old.scopes,
         audiences: old.audiences,
-        expires_at: old.expires_at.map(|at| moved(at, old.created_at, now)),
+        expires_at: earlier(old.expires_at.map(|at| moved(at, old.created_at, now)), creator.expires_at),
     };
+    creator.require_bounds(&new.audiences, new.expires_at)?;
     let issued = issue(scoped, keyring, prefix, creator.member, new, Some(id)).await?;
     let mut change = changed("api_key.rotated", Epoch::Bump, &issued.key, described(&issued.key));
     change.refs.push(("rotated_from", id.to_string()));
@@ -289,6 +305,11 @@ pub async fn rotate(
 /// `at`, moved by the time between `from` and `to`.
 const fn moved(at: Timestamp, from: Timestamp, to: Timestamp) -> Timestamp {
     Timestamp::from_micros(at.as_micros().saturating_add(to.as_micros().saturating_sub(from.as_micros())))
+}
+
+/// The earlier of two ends; none is the latest.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 async fn supersede(
@@ -315,10 +336,11 @@ async fn supersede(
 pub async fn revoke(
     scoped: &mut Scoped<Write>,
     keyring: &Keyring,
-    id: KeyId,
-    reason: Note,
+    by: &Creator<'_>,
+    (id, reason): (KeyId, Note),
 ) -> Result<Option<(ApiKey, Change)>, ApiKeyError> {
     let Some(mut key) = lock(scoped, id).await? else { return Ok(None) };
+    by.require_charge_of(key.holder)?;
     if key.revoked.is_some() {
         return Err(ApiKeyError::Revoked);
     }

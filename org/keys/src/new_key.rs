@@ -20,6 +20,11 @@ pub struct Creator<'a> {
     pub rights: u64,
     /// What the caller acts on.
     pub environment: Environment,
+    /// The audiences of the caller's key. One that has some hands on no others; one that has none may
+    /// redeem nothing itself, and its scope `keys:manage` says for whom it may make keys.
+    pub audiences: &'a [Audience],
+    /// When the caller's key ends: it makes none that live longer.
+    pub expires_at: Option<Timestamp>,
     /// The installation's role policy: what a role may do, as such a set.
     pub rights_of: &'a (dyn Fn(Role) -> u64 + Sync),
 }
@@ -49,6 +54,35 @@ impl NewApiKey {
 }
 
 impl Creator<'_> {
+    /// Whether this caller may decide over the keys of this holder. Whoever has a member's key acts as
+    /// that member, so only the member does, and who manages members.
+    pub(crate) fn require_charge_of(&self, holder: Principal) -> Result<(), ApiKeyError> {
+        match holder {
+            Principal::Member(id)
+                if id != self.member && self.rights & Permission::MembersManage.bit() == 0 =>
+            {
+                Err(ApiKeyError::HolderIsAnother)
+            }
+            Principal::Member(_) | Principal::Agent(_) => Ok(()),
+        }
+    }
+
+    /// Whether a key of the caller's may make one with these audiences, to this end.
+    pub(crate) fn require_bounds(
+        &self,
+        audiences: &[Audience],
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), ApiKeyError> {
+        if !self.audiences.is_empty() && audiences.iter().any(|wanted| !self.audiences.contains(wanted)) {
+            return Err(ApiKeyError::AudienceExceedsCreator);
+        }
+        match (self.expires_at, expires_at) {
+            (Some(end), Some(wanted)) if wanted <= end => Ok(()),
+            (Some(_), _) => Err(ApiKeyError::OutlivesCreator),
+            (None, _) => Ok(()),
+        }
+    }
+
     /// Whether this caller may hand out a key with these rights to this holder.
     pub(crate) async fn require_rights(
         &self,
@@ -57,6 +91,7 @@ impl Creator<'_> {
         environment: Environment,
         wanted: &[Permission],
     ) -> Result<(), ApiKeyError> {
+        self.require_charge_of(holder)?;
         if self.environment == Environment::Test && environment == Environment::Live {
             return Err(ApiKeyError::EnvironmentExceedsCreator);
         }

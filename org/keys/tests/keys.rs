@@ -30,7 +30,8 @@ fn agents_submit(role: Role) -> u64 {
 }
 
 fn creator(member: MemberId, rights: u64) -> Creator<'static> {
-    Creator { member, rights, environment: Environment::Live, rights_of: &agents_submit }
+    let (environment, audiences) = (Environment::Live, &[]);
+    Creator { member, rights, environment, audiences, expires_at: None, rights_of: &agents_submit }
 }
 
 async fn world() -> World {
@@ -107,7 +108,12 @@ async fn rows_of_another_organization_do_not_exist() {
     assert!(agent::retire(&mut scoped, keyring, clerk.id).await.unwrap().is_none());
     assert!(api_key::read(&mut scoped, issued.key.id).await.unwrap().is_none());
     let reason = "stolen".parse().unwrap();
-    assert!(api_key::revoke(&mut scoped, keyring, issued.key.id, reason).await.unwrap().is_none());
+    assert!(
+        api_key::revoke(&mut scoped, keyring, &creator(ada, ALL), (issued.key.id, reason))
+            .await
+            .unwrap()
+            .is_none()
+    );
     let foreign = submitting(Principal::Agent(clerk.id));
     let by = creator(join(&world, &other, Role::Admin).await, ALL);
     let error = api_key::create(&mut scoped, keyring, &KeyPrefix::default(), &by, foreign).await.unwrap_err();
@@ -200,6 +206,16 @@ async fn no_key_exceeds_who_makes_it_or_who_holds_it() {
     let rehearsing = Creator { environment: Environment::Test, ..creator(ada, ALL) };
     let nobody = Principal::Member(MemberId::from_uuid(Uuid::from_u128(1)));
     let now = world.clock.now();
+    let bob = join(&world, &acme, Role::Admin).await;
+    let operator = creator(ada, Permission::KeysManage.bit() | Permission::IntentsSubmit.bit());
+    let (depot, ends) = (["depot".parse().unwrap()], Some(now.plus_seconds(3_600)));
+    let limited = Creator { audiences: &depot, expires_at: ends, ..creator(ada, ALL) };
+    let redeeming = |audience: &str, expires_at| NewApiKey {
+        scopes: vec![Permission::TokensVerify],
+        audiences: vec![audience.parse().unwrap()],
+        expires_at,
+        ..of_member.clone()
+    };
     for (by, new, code, field) in [
         (&few, NewApiKey { scopes: manage.clone(), ..of_member.clone() }, "scope_exceeds_creator", "scopes"),
         (
@@ -209,7 +225,21 @@ async fn no_key_exceeds_who_makes_it_or_who_holds_it() {
             "scopes",
         ),
         (&rehearsing, of_agent.clone(), "environment_exceeds_creator", "environment"),
-        (&few, NewApiKey { holder: nobody, ..of_agent.clone() }, "holder_not_active", "holder"),
+        (&creator(ada, ALL), NewApiKey { holder: nobody, ..of_agent.clone() }, "holder_not_active", "holder"),
+        (
+            &operator,
+            NewApiKey { holder: Principal::Member(bob), ..of_agent.clone() },
+            "scope_exceeds_creator",
+            "holder",
+        ),
+        (&limited, redeeming("shop", ends), "scope_exceeds_creator", "audiences"),
+        (&limited, redeeming("depot", None), "scope_exceeds_creator", "expires_at"),
+        (
+            &limited,
+            redeeming("depot", ends.map(|end| end.plus_seconds(1))),
+            "scope_exceeds_creator",
+            "expires_at",
+        ),
         (&few, NewApiKey { scopes: vec![], ..of_agent.clone() }, "validation_error", "scopes"),
         (&few, NewApiKey { expires_at: Some(now), ..of_agent.clone() }, "validation_error", "expires_at"),
         (
@@ -229,9 +259,29 @@ async fn no_key_exceeds_who_makes_it_or_who_holds_it() {
         }
     }
     let mut scoped = world.write(&acme).await;
-    let in_test = NewApiKey { environment: Environment::Test, ..of_agent };
     let prefix = KeyPrefix::default();
+    let within = redeeming("depot", ends);
+    assert!(api_key::create(&mut scoped, world.keyring(), &prefix, &limited, within).await.is_ok());
+    let in_test = NewApiKey { environment: Environment::Test, ..of_agent };
     assert!(api_key::create(&mut scoped, world.keyring(), &prefix, &rehearsing, in_test).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_keys_of_another_member_are_no_operators_business() {
+    let world = world().await;
+    let acme = world.found("acme").await;
+    let (ada, bob) = (join(&world, &acme, Role::Admin).await, join(&world, &acme, Role::Operator).await);
+    let of_admin = issue(&world, &acme, ada, submitting(Principal::Member(ada))).await;
+    let operator = creator(bob, Permission::KeysManage.bit() | Permission::IntentsSubmit.bit());
+    let (keyring, prefix) = (world.keyring(), KeyPrefix::default());
+    let mut scoped = world.write(&acme).await;
+    let reason = || "mine now".parse().unwrap();
+    let revoked = api_key::revoke(&mut scoped, keyring, &operator, (of_admin.key.id, reason())).await;
+    assert_eq!(revoked.unwrap_err().field(), Some("holder"));
+    let rotated = api_key::rotate(&mut scoped, keyring, &prefix, &operator, (of_admin.key.id, 0)).await;
+    assert_eq!(rotated.unwrap_err().field(), Some("holder"));
+    drop(scoped);
+    assert!(!look(&world, &presented(&of_admin)).await.unwrap().revoked);
 }
 
 #[tokio::test]
@@ -290,7 +340,10 @@ async fn a_revoked_key_says_so_and_stays_revoked() {
     let mut scoped = world.write(&acme).await;
     let keyring = world.keyring();
     let (key, change) =
-        api_key::revoke(&mut scoped, keyring, issued.key.id, "lost".parse().unwrap()).await.unwrap().unwrap();
+        api_key::revoke(&mut scoped, keyring, &creator(ada, ALL), (issued.key.id, "lost".parse().unwrap()))
+            .await
+            .unwrap()
+            .unwrap();
     assert_eq!(
         (change.kind, change.epoch, &change.payload["reason"]),
         ("api_key.revoked", Epoch::Bump, &"lost".into())
@@ -302,7 +355,9 @@ async fn a_revoked_key_says_so_and_stays_revoked() {
 
     let mut scoped = world.write(&acme).await;
     assert_eq!(api_key::read(&mut scoped, key.id).await.unwrap(), Some(key.clone()));
-    let again = api_key::revoke(&mut scoped, keyring, key.id, "twice".parse().unwrap()).await.unwrap_err();
+    let again = api_key::revoke(&mut scoped, keyring, &creator(ada, ALL), (key.id, "twice".parse().unwrap()))
+        .await
+        .unwrap_err();
     assert_eq!(again.code(), "key_revoked");
     let by = creator(ada, ALL);
     let rotated = api_key::rotate(&mut scoped, keyring, &KeyPrefix::default(), &by, (key.id, 0)).await;

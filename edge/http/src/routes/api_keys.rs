@@ -31,7 +31,7 @@ pub(super) fn routes() -> Vec<Route> {
             .may(TOO_MUCH),
         Route::post("/api/v1/api-keys/{id}/revoke", revoke)
             .named("api_keys.revoke", "Revokes a key; the next request with it is refused, on every server.")
-            .may(&[Code::KeyRevoked]),
+            .may(&[Code::KeyRevoked, Code::ScopeExceedsCreator, Code::MemberRequired]),
     ]
 }
 
@@ -84,8 +84,10 @@ async fn rotate(cx: Cx<Needs<KeysManage>, Json<RotateApiKey>>) -> Result<Created
 async fn revoke(cx: Cx<Needs<KeysManage>, Json<RevokeApiKey>>) -> Result<Answer<ApiKey>, ApiError> {
     let id = cx.param("id")?;
     let reason = cx.input.0.reason.as_str().parse()?;
+    let rights_of = role_rights(&cx.app);
+    let creator = creator(&cx, &rights_of)?;
     let mut scoped = cx.write().await?;
-    let revoked = api_key::revoke(&mut scoped, cx.keyring(), id, reason).await?;
+    let revoked = api_key::revoke(&mut scoped, cx.keyring(), &creator, (id, reason)).await?;
     let (revoked, change) = revoked.ok_or_else(ApiError::not_found)?;
     let receipt = cx.commit(scoped, change).await?;
     Ok(Answer::changed(view(revoked), &receipt))
@@ -96,7 +98,7 @@ fn role_rights(app: &App) -> impl Fn(Role) -> u64 + Sync + '_ {
 }
 
 fn creator<'a, I: Input>(
-    cx: &Cx<Needs<KeysManage>, I>,
+    cx: &'a Cx<Needs<KeysManage>, I>,
     rights_of: &'a (dyn Fn(Role) -> u64 + Sync),
 ) -> Result<Creator<'a>, ApiError> {
     let caller = cx.caller();
@@ -104,6 +106,8 @@ fn creator<'a, I: Input>(
         member: cx.member()?,
         rights: caller.rights(),
         environment: caller.record().environment,
+        audiences: &caller.record().audiences,
+        expires_at: caller.record().expires_at,
         rights_of,
     })
 }

@@ -180,6 +180,8 @@ impl World {
             member: admin.id,
             rights: rights_of(Role::Admin),
             environment: Environment::Live,
+            audiences: &[],
+            expires_at: None,
             rights_of: &rights_of,
         };
         let held = rights_of(Role::Admin);
