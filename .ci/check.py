@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What neither the compiler nor clippy checks: layers, licences, budgets, references in documents.
+"""What neither the compiler nor clippy checks: layers, licences, budgets, connections, references in documents.
 
 Each finding has a rule and a subject; `.ci/exceptions.txt` lists those that are meant, with a reason.
 Needs Python 3.11 or newer, and nothing else.
@@ -31,6 +31,11 @@ ONLY_IN = {
 # Nobody depends on these; the second list may not even be somewhere below.
 NEVER_DIRECTLY = ["ring", "rand", "reqwest", "openssl", "native-tls", "jsonwebtoken"]
 NEVER_AT_ALL = ["reqwest", "openssl", "openssl-sys", "native-tls"]
+
+# A connection in the hand can commit without an entry, whatever the types above it say. What speaks to
+# the outside has none; `sqlx::Error` it may turn into an answer.
+NO_CONNECTION = ("edge/", ["edge/server"])
+CONNECTION = re.compile(r"\.(?:appender|worker|outside|connection)\(|\bsqlx::(?!Error\b)\w*")
 
 findings: list[tuple[str, str, str]] = []
 
@@ -135,6 +140,18 @@ def budgets(members: list[str]) -> None:
             find("crate", member, f"{total} lines, {CRATE_LINES} are the most")
 
 
+def connections(members: list[str]) -> None:
+    folder, excepted = NO_CONNECTION
+    for member in members:
+        if not member.startswith(folder) or member in excepted:
+            continue
+        for path in sorted((ROOT / member / "src").rglob("*.rs")):
+            at = path.relative_to(ROOT).as_posix()
+            if not path.stem.endswith("tests"):
+                for taken in sorted(set(CONNECTION.findall("\n".join(without_tests(path.read_text().splitlines()))))):
+                    find("connection", f"{at} {taken}", "takes a connection, which could commit without an entry")
+
+
 def without_tests(lines: list[str]) -> list[str]:
     """The lines before the module of tests at the foot."""
     for number, line in enumerate(lines[:-1]):
@@ -201,6 +218,7 @@ def main() -> None:
     layers(meta, members)
     licences(meta, allowed)
     budgets(members)
+    connections(members)
     references()
     excepted = exceptions()
     seen = {(rule, subject) for rule, subject, _ in findings}

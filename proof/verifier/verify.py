@@ -2,7 +2,8 @@
 """Verifies Chancery evidence bundles as docs/evidence.md says, and from that document alone.
 
     verify.py BUNDLE --trust KEYS          says what is wrong; exits 0 when nothing is
-    verify.py --batch DIR --trust KEYS     one line `name ok|refused` for each file of a folder
+    verify.py --batch DIR --trust KEYS     one line for each file of a folder: its name, then `refused` or
+                                           `ok`, the token, the entry that used it, those without payload
 
 Needs Python 3.9 or newer and the package `cryptography`. The numbers in the comments are the
 sections of the document.
@@ -26,6 +27,8 @@ LARGEST = 2**53
 DEEPEST = 32
 OPENING = {"intent.allowed": "allow", "intent.escalated": "escalate", "intent.denied": "deny"}
 APPROVALS = ("approval.granted", "approval.rejected")
+REFERS = {"approval.granted": ("intent",), "approval.rejected": ("intent",), "intent.closed": ("intent",),
+          "token.used": ("intent", "token")}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 HASH = re.compile(r"[0-9a-f]{64}")
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.\d{6}Z", re.ASCII)
@@ -68,29 +71,24 @@ def base64url(data):
 # --- JSON (2) ---------------------------------------------------------------------------------
 
 
-def decimal_text(number):
-    """A double as ECMAScript writes it, or None when it is outside of the domain."""
-    text = repr(number)
-    match = re.fullmatch(r"-?(\d+)\.(\d{1,4})", text)
-    if match is None or (len(match[1]), match[1]) >= (15, "922337203685477"):
-        return None
-    return text
+NUMBER = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 
 
-def read_integer(literal):
-    number = int(literal) if len(literal) < 20 else LARGEST + 1
-    if abs(number) > LARGEST:
+def read_number(literal):
+    """What its digits say, exactly: an int, or a float that stands for the decimal."""
+    sign, whole, fraction, exponent = NUMBER.fullmatch(literal).groups("")
+    digits = whole + fraction
+    significant = digits.strip("0")
+    if not significant:
+        return 0
+    power = int(exponent or "0") - len(fraction) + len(digits) - len(digits.rstrip("0"))
+    if power < 0:
+        if power < -4 or len(significant) > 15:
+            raise ValueError("a decimal outside of the domain")
+        return float(literal)
+    if len(significant) + power > 16 or int(significant) * 10**power > LARGEST:
         raise ValueError("an integer beyond 2^53")
-    return number
-
-
-def read_float(literal):
-    number = float(literal)
-    if number.is_integer() and abs(number) <= LARGEST:
-        return int(number)
-    if decimal_text(number) is None:
-        raise ValueError("a number outside of the domain")
-    return number
+    return int(f"{sign}{significant}") * 10**power
 
 
 def read_constant(name):
@@ -125,7 +123,7 @@ def check_value(value, depth=0):
 def read_json(data):
     """I-JSON from bytes, or ValueError (2.1)."""
     try:
-        value = json.loads(data.decode("utf-8"), parse_int=read_integer, parse_float=read_float,
+        value = json.loads(data.decode("utf-8"), parse_int=read_number, parse_float=read_number,
                            parse_constant=read_constant, object_pairs_hook=read_object)
         check_value(value)
     except RecursionError:
@@ -151,7 +149,7 @@ def canonical(value):
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return decimal_text(value)
+        return repr(value)
     if isinstance(value, list):
         return "[" + ",".join(map(canonical, value)) + "]"
     names = sorted(value, key=lambda name: name.encode("utf-16-be"))
@@ -363,8 +361,8 @@ def is_included(index, size, leaf_hash, proof, root):
     return last == 0 and result == root
 
 
-def check_entry(entry, before, org, checkpoint):
-    """Yields the codes of what is wrong, and at last the leaf, if it is one."""
+def check_entry(entry, leaf, before, org, checkpoint):
+    """Yields the codes of what is wrong."""
     if before is not None and before["seq"] >= entry["seq"]:
         yield "entry-order"
     elif before is not None and before["seq"] + 1 == entry["seq"]:
@@ -372,7 +370,6 @@ def check_entry(entry, before, org, checkpoint):
             yield "chain"
     elif entry["seq"] == 1 and entry["prev_hash"] != "00" * 32:
         yield "chain"
-    leaf = read_leaf(entry["leaf"])
     if leaf is None:
         yield "leaf-form"
     else:
@@ -492,15 +489,16 @@ class Sections:
 
     def __init__(self, bundle, read):
         self.bundle = bundle
-        self.read = read
+        self.read = read  # pairs of a leaf and the payload beside it
         self.codes = []
+        self.token = self.used = None
 
     def require(self, holds, code):
         if not holds:
             self.codes.append(code)
 
     def payloads(self, *types):
-        return [payload for kind, payload in self.read if kind in types and isinstance(payload, dict)]
+        return [payload for leaf, payload in self.read if leaf["type"] in types and isinstance(payload, dict)]
 
     def check(self):
         slug = self.bundle["organization"]["slug"]
@@ -508,11 +506,15 @@ class Sections:
             created = self.payloads("organization.created")
             self.require(any(text_of(payload, "slug") == slug for payload in created), "slug")
         keys = self.check_keys()
-        openings = [(kind, payload) for kind, payload in self.read if kind in OPENING]
+        openings = [(leaf, payload) for leaf, payload in self.read if leaf["type"] in OPENING]
         if len(openings) != 1:
             self.codes.append("opening")
             return
-        kind, payload = openings[0]
+        opening, payload = openings[0]
+        kind = opening["type"]
+        self.check_refs(opening["refs"], payload)
+        self.token, self.used = opening["refs"].get("token"), self.once("token.used")
+        self.once("intent.closed")
         if not isinstance(payload, dict):
             silent = all(self.bundle[name] is None
                          for name in ("intent", "principal", "decision", "token", "result_digest"))
@@ -528,9 +530,28 @@ class Sections:
         self.require(equal(self.bundle["approvals"], approvals), "approvals")
         self.require(all(self.names(payload, intent) for payload in approvals), "approvals")
         closed = self.payloads("intent.closed")
-        self.require(len(closed) <= 1 and all(self.names(payload, intent) for payload in closed), "result")
+        self.require(all(self.names(payload, intent) for payload in closed), "result")
         digest = text_of(closed[0], "result_digest") if closed else None
         self.require(digest == self.bundle["result_digest"], "result")
+
+    def check_refs(self, refs, payload):
+        """What leaves refer to, which needs no payload."""
+        if isinstance(payload, dict):
+            stated = {"intent": text_of(payload.get("intent"), "id"),
+                      "principal": text_of(payload.get("principal"), "id"),
+                      "token": text_of(payload.get("token"), "jti")}
+            self.require(all(refs.get(name) == value for name, value in stated.items()), "refs")
+        self.require("intent" in refs, "refs")
+        for leaf, _ in self.read:
+            must = REFERS.get(leaf["type"], ())
+            self.require(all(leaf["refs"][name] == refs.get(name) if name in leaf["refs"] else name not in must
+                             for name in ("intent", "token")), "refs")
+
+    def once(self, kind):
+        """The number of the only entry of a type, if there is one."""
+        found = [leaf["seq"] for leaf, _ in self.read if leaf["type"] == kind]
+        self.require(len(found) <= 1, "once")
+        return found[0] if found else None
 
     def check_keys(self):
         keys = {}
@@ -600,31 +621,46 @@ class Sections:
                     and text_of(payload, "jti") == text_of(claims, "jti")
                     and audience is not None and audience == claims.get("aud"))
             self.require(fits, "token-use")
-        self.require(len(uses) <= 1, "token-use")
+
+
+class Report:
+    """What an accepted bundle proves, beside its sections."""
+
+    def __init__(self, sections):
+        self.token = sections.token
+        self.used = sections.used
+        self.without_payload = [(leaf["seq"], leaf["type"]) for leaf, payload in sections.read if payload is None]
 
 
 def verify(data, trust):
-    """The codes of what is wrong with a bundle; none when it is accepted."""
+    """The codes of what is wrong with a bundle; none when it is accepted, and then a report."""
     try:
         bundle = read_json(data)
     except ValueError:
-        return ["not-i-json"]
+        return ["not-i-json"], None
     if not IS_BUNDLE(bundle):
-        return ["not-a-bundle"]
+        return ["not-a-bundle"], None
     codes, checkpoint, before, read = [], None, None, []
     try:
         checkpoint = check_checkpoint(bundle, trust)
     except Refused as refused:
         codes.append(refused.code)
     for entry in bundle["entries"]:
-        codes.extend(check_entry(entry, before, bundle["organization"]["id"], checkpoint))
         leaf = read_leaf(entry["leaf"])
+        codes.extend(check_entry(entry, leaf, before, bundle["organization"]["id"], checkpoint))
         if leaf is not None:
-            read.append((leaf["type"], entry["payload"]))
+            read.append((leaf, entry["payload"]))
         before = entry
     sections = Sections(bundle, read)
     sections.check()
-    return codes + sections.codes
+    codes.extend(sections.codes)
+    return codes, None if codes else Report(sections)
+
+
+def line(report):
+    """A report as `--batch` prints it."""
+    without = ",".join(f"{seq}:{kind}" for seq, kind in report.without_payload)
+    return f"ok {report.token or '-'} {report.used or '-'} {without or '-'}"
 
 
 def main():
@@ -641,11 +677,19 @@ def main():
         parser.error(f"{arguments.trust}: {error}")
     if arguments.batch is not None:
         for path in sorted(arguments.batch.iterdir()):
-            print(path.name, "refused" if verify(path.read_bytes(), trust) else "ok")
+            _, report = verify(path.read_bytes(), trust)
+            print(path.name, "refused" if report is None else line(report))
         return 0
-    codes = verify(arguments.bundle.read_bytes(), trust)
-    print("\n".join(codes) if codes else "ok")
-    return 1 if codes else 0
+    codes, report = verify(arguments.bundle.read_bytes(), trust)
+    if report is None:
+        print("\n".join(codes))
+        return 1
+    print("ok")
+    if report.token is not None:
+        print(f"token {report.token}:", f"used, entry {report.used}" if report.used else "no use in the bundle")
+    for seq, kind in report.without_payload:
+        print(f"entry {seq}, {kind}: its payload was withheld or shredded")
+    return 0
 
 
 if __name__ == "__main__":

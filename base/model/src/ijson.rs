@@ -1,8 +1,11 @@
 //! I-JSON in (RFC 7493), canonical JSON out (RFC 8785, "JCS").
 //!
 //! What is hashed, decided on and executed is the canonical form, never the text that was sent.
-//! Refused: duplicate member names, integers beyond 2⁵³, numbers that are not exact decimals of at
-//! most four fractional digits, lone surrogates, NUL, and nesting deeper than [`MAX_DEPTH`].
+//! Refused: duplicate member names, integers beyond 2⁵³, decimals of more than four digits after the
+//! point or more than 15 in all, lone surrogates, NUL, and nesting deeper than [`MAX_DEPTH`].
+//! What a number is worth is what its digits say: none is rounded.
+
+mod number;
 
 use std::fmt;
 
@@ -13,9 +16,6 @@ use serde_json::{Map, Number, Value};
 /// The deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 32;
 
-/// 2⁵³: every integer up to here is exact in every JSON implementation.
-const MAX_INTEGER: i64 = 9_007_199_254_740_992;
-
 /// Text that is not I-JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -25,16 +25,27 @@ pub struct IJsonError {
 }
 
 /// Reads I-JSON. Numbers without a fraction come out as integers however they were written
-/// (`1e2`, `100.0` and `100` are the same value), all others as exact decimals.
+/// (`1e2`, `100.0` and `100` are the same value, `-0` is `0`), all others as exact decimals.
 ///
 /// # Errors
 /// When the bytes are not JSON, or not I-JSON.
 pub fn parse(bytes: &[u8]) -> Result<Value, IJsonError> {
+    if let Some((at, rule)) = number::inexact(bytes) {
+        return Err(IJsonError { message: located(bytes, at, rule) });
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let refuse = |error: serde_json::Error| IJsonError { message: error.to_string() };
     let value = Strict { depth: 0 }.deserialize(&mut reader).map_err(refuse)?;
     reader.end().map_err(refuse)?;
     Ok(value)
+}
+
+/// A rule that is broken `at` bytes into the text, worded as serde_json words its own.
+fn located(text: &[u8], at: usize, rule: &str) -> String {
+    let before = text.get(..at).unwrap_or_default();
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+    format!("{rule} at line {line} column {column}")
 }
 
 /// The canonical text of a value (RFC 8785).
@@ -101,26 +112,20 @@ impl<'de> Visitor<'de> for Strict {
         Ok(Value::Bool(value))
     }
 
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
-        if value.unsigned_abs() > MAX_INTEGER.unsigned_abs() {
-            return Err(E::custom("an integer beyond 2^53 is not exact: send it as a string"));
-        }
+    // Every number is exact and in the domain: `number::inexact` has read its text.
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "whole and within ±2^53, checked in the same line")]
+    #[allow(clippy::cast_possible_truncation, reason = "whole, and so within ±2^53")]
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        if value.fract() == 0.0 && value.abs() <= MAX_INTEGER as f64 {
+        if value.fract() == 0.0 {
             return Ok(Value::Number((value as i64).into()));
-        }
-        if decimal_text(value).is_none() {
-            return Err(E::custom(
-                "a number must be an integer up to 2^53 or a decimal of at most four fractional digits",
-            ));
         }
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
     }
@@ -175,6 +180,14 @@ mod tests {
             ("100.0", "100"),
             ("-0", "0"),
             ("-0.0", "0"),
+            ("-0e400", "0"),
+            ("1E2", "100"),
+            ("0.1e1", "1"),
+            ("0.1e+16", "1000000000000000"),
+            ("90071992547409920e-1", "9007199254740992"),
+            ("9007199254740992.000", "9007199254740992"),
+            ("-12345678901.2345", "-12345678901.2345"),
+            ("0.00001e1", "0.0001"),
             ("12.5000", "12.5"),
             (r#""\u0041\/""#, r#""A/""#),
             // UTF-16 order, not UTF-8: U+1F600 (a surrogate pair) sorts before U+FB33.
@@ -198,6 +211,13 @@ mod tests {
             "1e22",
             "0.00001",
             "1.23456",
+            // What a double would have rounded to something that passes.
+            "9007199254740993.0",
+            "9007199254740992.0001",
+            "0.10000000000000000001",
+            "100.00000000000000000001",
+            "123456789012.3456",
+            "1e-400",
             r#""\ud800""#,
             r#""\u0000""#,
             "{\"\\u0000\":1}",
@@ -210,6 +230,13 @@ mod tests {
         }
         let fits = "[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH);
         assert!(parse(fits.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_number_that_is_refused_is_located() {
+        let text = b"{\"a\": 1,\n  \"b\": 1e-5}";
+        let rule = "a number has more than four digits after the point: send it as a string";
+        assert_eq!(parse(text).unwrap_err().message, format!("{rule} at line 2 column 8"));
     }
 
     #[test]

@@ -185,12 +185,12 @@ impl Keyring {
             Some(key) => key,
             None => {
                 let (id, wrapped) = row_within(scoped, None).await?;
-                Arc::new(self.custody.unwrap(&wrap_context(org, &id.to_string()), id, &wrapped)?)
+                Arc::new(self.custody.unwrap(&wrap_context(org, &wrap_row(id, None)), id, &wrapped)?)
             }
         };
         let Some(subject) = subject else { return Ok(parent) };
         let (id, wrapped) = row_within(scoped, Some(subject)).await?;
-        let context_row = id.to_string();
+        let context_row = wrap_row(id, Some(subject.as_uuid()));
         Ok(Arc::new(chancery_crypto::unwrap_under(&parent, &wrap_context(org, &context_row), id, &wrapped)?))
     }
 
@@ -201,7 +201,7 @@ impl Keyring {
     pub async fn create_org_key(&self, founding: &mut Scoped<Write>) -> Result<Arc<DataKey>, KeyringError> {
         let org = founding.org();
         let key = DataKey::generate(self.new_id().as_uuid(), &*self.random);
-        let row = key.id().to_string();
+        let row = wrap_row(key.id(), None);
         let wrapped = self.custody.wrap(&wrap_context(org, &row), &key, &*self.random)?;
         let version = i32::try_from(wrapped.kek_version).unwrap_or(i32::MAX);
         self.insert(founding, key.id(), None, &wrapped.bytes, Some(version)).await?;
@@ -219,7 +219,7 @@ impl Keyring {
         subject: PrincipalId,
     ) -> Result<Arc<DataKey>, KeyringError> {
         let key = DataKey::generate(self.new_id().as_uuid(), &*self.random);
-        let row = key.id().to_string();
+        let row = wrap_row(key.id(), Some(subject.as_uuid()));
         let wrapped =
             chancery_crypto::wrap_under(org_key, &wrap_context(scoped.org(), &row), &key, &*self.random);
         self.insert(scoped, key.id(), Some(subject), &wrapped, None).await?;
@@ -244,7 +244,7 @@ impl Keyring {
         if u32::try_from(version).is_ok_and(|version| version >= newest) {
             return Ok(None);
         }
-        let row = id.to_string();
+        let row = wrap_row(id, None);
         let key = self.custody.unwrap(&wrap_context(org, &row), id, &wrapped)?;
         let again = self.custody.wrap(&wrap_context(org, &row), &key, &*self.random)?;
         sqlx::query("UPDATE data_keys SET wrapped = $3, kek_version = $4 WHERE org_id = $1 AND id = $2")
@@ -293,19 +293,15 @@ impl Keyring {
 
     fn unwrap_org_key(&self, org: OrgId, row: KeyRow) -> Result<Arc<DataKey>, KeyringError> {
         let wrapped = row.wrapped.ok_or(KeyringError::Shredded)?;
-        let key = self.custody.unwrap(&wrap_context(org, &row.id.to_string()), row.id, &wrapped)?;
+        let key = self.custody.unwrap(&wrap_context(org, &wrap_row(row.id, None)), row.id, &wrapped)?;
         Ok(self.keep(org, key))
     }
 
     async fn unwrap_subject_key(&self, org: OrgId, row: KeyRow) -> Result<Arc<DataKey>, KeyringError> {
         let wrapped = row.wrapped.ok_or(KeyringError::Shredded)?;
         let parent = self.org_key(org).await?;
-        let key = chancery_crypto::unwrap_under(
-            &parent,
-            &wrap_context(org, &row.id.to_string()),
-            row.id,
-            &wrapped,
-        )?;
+        let context_row = wrap_row(row.id, row.subject_id);
+        let key = chancery_crypto::unwrap_under(&parent, &wrap_context(org, &context_row), row.id, &wrapped)?;
         Ok(self.keep(org, key))
     }
 
@@ -333,6 +329,15 @@ async fn row_within(
     .await?;
     let (id, wrapped) = row.ok_or(KeyringError::Missing)?;
     Ok((id, wrapped.ok_or(KeyringError::Shredded)?))
+}
+
+/// The row that a wrapped key belongs to, with whose key it is: given to another subject, a key does not
+/// open, so that erasing one never erases another.
+fn wrap_row(key: Uuid, subject: Option<Uuid>) -> String {
+    match subject {
+        Some(subject) => format!("{key} of {subject}"),
+        None => format!("{key} of the organization"),
+    }
 }
 
 fn wrap_context(org: OrgId, row: &str) -> Context<'_> {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use chancery_authenticate::{Authenticator, Entrance, KnownEpochs};
 use chancery_config::{Config, Server};
-use chancery_decide::{Catalogue, ParseCache, Policies, PolicySource};
+use chancery_decide::{Catalogue, Layer, ParseCache, Policies, PolicySource, check_policy};
 use chancery_evidence::VerifierKey;
 use chancery_http::{App, Bounds};
 use chancery_keys::LastUsed;
@@ -91,8 +91,8 @@ pub(crate) fn public_url(server: &Server, address: SocketAddr) -> String {
     url.trim_end_matches('/').to_owned()
 }
 
-/// The `.cedar` files of the folder, in the order of their names. Compiled once here: a text that
-/// does not compile would refuse everything, later and silently.
+/// The `.cedar` files of the folder, in the order of their names, strictly checked: of a forbid that
+/// could never apply nobody would hear later.
 fn installation_policies(folder: Option<&Path>) -> anyhow::Result<Vec<PolicySource>> {
     let Some(folder) = folder else { return Ok(Vec::new()) };
     let unreadable = || format!("the installation's policies in `{}` do not read", folder.display());
@@ -107,25 +107,73 @@ fn installation_policies(folder: Option<&Path>) -> anyhow::Result<Vec<PolicySour
     }
     sources.sort_by(|one, two| one.id.cmp(&two.id));
     let nothing = Arc::new(Catalogue::build(Vec::new())?);
+    let problems: Vec<_> = sources.iter().flat_map(|source| problems(folder, source, &nothing)).collect();
+    if !problems.is_empty() {
+        bail!("the installation's policies are refused:\n{}", problems.join("\n"));
+    }
     Policies::compile(nothing, &sources, &[], &ParseCache::default()).with_context(unreadable)?;
     Ok(sources)
+}
+
+/// What is wrong with a file, each with its place: `path:line:column: message`.
+fn problems(folder: &Path, source: &PolicySource, catalogue: &Catalogue) -> Vec<String> {
+    let file = folder.join(format!("{}.cedar", source.id));
+    let problems = check_policy(&source.text, catalogue, Layer::Installation).err().unwrap_or_default();
+    problems.iter().map(|problem| format!("{}:{problem}", file.display())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn installation_policies_are_read_in_order_and_refused_when_they_do_not_compile() {
+    fn read(files: &[(&str, &str)]) -> anyhow::Result<Vec<PolicySource>> {
         let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        write("b.cedar", "forbid (principal, action, resource) when { false };");
-        write("a.cedar", "forbid (principal, action, resource) when { context has never };");
-        write("notes.txt", "not a policy");
-        let found = installation_policies(Some(folder.path())).unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        installation_policies(Some(folder.path()))
+    }
+
+    #[test]
+    fn installation_policies_are_read_in_order() {
+        let found = read(&[
+            ("b.cedar", "forbid (principal, action, resource) when { context.risk >= 90 };"),
+            ("a.cedar", "forbid (principal, action in Action::\"destructive\", resource);"),
+            ("notes.txt", "not a policy"),
+        ])
+        .unwrap();
         assert_eq!(found.iter().map(|source| source.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        write("c.cedar", "permit (principal, action, resource);");
-        assert!(installation_policies(Some(folder.path())).is_err());
         assert!(installation_policies(None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_installation_policy_that_could_never_apply_keeps_the_server_from_starting() {
+        for (text, place, word) in [
+            ("permit (principal, action, resource);", "b.cedar:1:1: ", "can only forbid"),
+            ("forbid (principal, action, resource) when { context has never };", "b.cedar:1:1: ", ""),
+            (
+                "forbid (principal, action, resource) when { context.enviroment == \"live\" };",
+                "b.cedar:1:",
+                "enviroment",
+            ),
+            (
+                "\nforbid (principal, action == Action::\"payments.refnd\", resource);",
+                "b.cedar:2:",
+                "payments.refnd",
+            ),
+            (
+                "forbid (principal, action == Action::\"payments.refund\", resource);",
+                "b.cedar:1:",
+                "payments.refund",
+            ),
+            ("forbid (principal, action in Action::\"destructiv\", resource);", "b.cedar:1:", "destructiv"),
+            ("forbid (principal is Robot, action, resource);", "b.cedar:1:", "Robot"),
+            ("forbid (principal, action", "b.cedar:1:", ""),
+        ] {
+            let good = "forbid (principal, action, resource) when { context.risk >= 90 };";
+            let refused = read(&[("a.cedar", good), ("b.cedar", text)]).unwrap_err().to_string();
+            assert!(refused.contains(place) && refused.contains(word), "{text}: {refused}");
+            assert!(!refused.contains("a.cedar:"), "{refused}");
+        }
     }
 }

@@ -27,11 +27,13 @@ use tokio_util::task::TaskTracker;
 use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::founding::{Founded, Founder, Founding};
-use crate::listen::Listener;
+use crate::listen::{Listener, Most};
 use crate::{app, background, tls};
 
 /// The most connections at once.
 const MOST_CONNECTIONS: usize = 4_096;
+/// The most of them that one client's address may have.
+const MOST_OF_ADDRESS: usize = 256;
 /// The background verifier's pause between two organizations.
 const VERIFIER_REST: Duration = Duration::from_secs(5);
 
@@ -220,7 +222,8 @@ async fn listen(config: &Config) -> anyhow::Result<Listener> {
         None => None,
     };
     let address = config.server.listen;
-    Listener::bind(address, tls, MOST_CONNECTIONS)
+    let of_address = (!config.server.behind_proxy).then_some(MOST_OF_ADDRESS);
+    Listener::bind(address, tls, Most { connections: MOST_CONNECTIONS, of_address })
         .await
         .with_context(|| format!("`{address}` can't be listened on"))
 }

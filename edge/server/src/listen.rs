@@ -1,4 +1,8 @@
-//! The listener: accepts connections, bounds them, and lets go of them gracefully.
+//! The listener: accepts connections, bounds them, and lets go of them: of those that ask for nothing,
+//! and gracefully of all at the end.
+
+mod places;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,37 +10,56 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-/// The longest a client may take for its TLS handshake, and for the head of a request: also the
-/// longest a connection may stay without a request.
-const HEAD_TIME: Duration = Duration::from_secs(30);
+pub(crate) use places::Most;
+use places::{Place, Places};
+use watch::{Activity, Watched};
+
 /// The most headers of a request.
 const MOST_HEADERS: usize = 64;
 /// The largest head of a request, in bytes.
 const HEAD_BYTES: u32 = 32 * 1024;
 /// The most requests at once on an HTTP/2 connection.
 const MOST_STREAMS: u32 = 100;
-/// How often a silent HTTP/2 connection is asked whether it is still there.
+/// How often an HTTP/2 connection with requests in progress is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// The pause after a failed accept: what failed (no file descriptor is free) needs time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long clients are waited for.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// The longest a client may take for its TLS handshake, and a connection may stay without the whole
+    /// head of a first request; after a request, a connection without another one ends after this time
+    /// and before twice of it. That holds for HTTP/1 and HTTP/2, and before it is known which.
+    silence: Duration,
+    /// As long as it takes so many bytes of an answer in that time, a connection is not silent.
+    least_bytes: u64,
+    /// How long a connection that was silent may take to end as its protocol has it.
+    farewell: Duration,
+}
+
+impl Patience {
+    const USUAL: Self =
+        Self { silence: Duration::from_secs(30), least_bytes: 16 * 1024, farewell: Duration::from_secs(5) };
+}
 
 /// A listening socket, with what it speaks.
 pub(crate) struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
-    most_connections: usize,
+    places: Places,
+    patience: Patience,
 }
 
 impl std::fmt::Debug for Listener {
@@ -46,17 +69,13 @@ impl std::fmt::Debug for Listener {
 }
 
 impl Listener {
-    /// Listens on an address, for at most `most_connections` at once; further ones wait in the
-    /// system's queue.
+    /// Listens on an address, for at most so many connections at once.
     ///
     /// # Errors
     /// When the address is in use, or not ours.
-    pub(crate) async fn bind(
-        address: SocketAddr,
-        tls: Option<TlsAcceptor>,
-        most_connections: usize,
-    ) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, tls, most_connections })
+    pub(crate) async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>, most: Most) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        Ok(Self { socket, tls, places: Places::new(most), patience: Patience::USUAL })
     }
 
     /// The address, with the port the system chose for port 0.
@@ -72,11 +91,11 @@ impl Listener {
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken, grace: Duration) {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
-        let places = Arc::new(Semaphore::new(self.most_connections));
-        while let Some((stream, place)) = self.accept(&places, &stop).await {
+        while let Some((stream, place)) = self.accept(&stop).await {
             let connection = Connection {
                 tls: self.tls.clone(),
                 router: router.clone(),
+                patience: self.patience,
                 stop: stop.clone(),
                 cut: cut.clone(),
             };
@@ -99,22 +118,19 @@ impl Listener {
     }
 
     /// The next connection with its place among the most; `None` at `stop`.
-    async fn accept(
-        &self,
-        places: &Arc<Semaphore>,
-        stop: &CancellationToken,
-    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn accept(&self, stop: &CancellationToken) -> Option<(TcpStream, Place)> {
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
-                accepted = async {
-                    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-                    Ok::<_, io::Error>((self.socket.accept().await?.0, place))
-                } => accepted,
+                accepted = self.next() => accepted,
             };
             match accepted {
-                Ok(accepted) => return Some(accepted),
+                Ok((stream, Some(place))) => return Some((stream, place)),
+                Ok((stream, None)) => {
+                    tracing::debug!("a connection was closed: its client has too many");
+                    drop(stream);
+                }
                 // The client went away between its handshake and ours.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -124,11 +140,19 @@ impl Listener {
             }
         }
     }
+
+    /// The next connection, with a place unless its client has its most.
+    async fn next(&self) -> io::Result<(TcpStream, Option<Place>)> {
+        let free = self.places.free().await.ok_or_else(|| io::Error::other("there are no places"))?;
+        let (stream, client) = self.socket.accept().await?;
+        Ok((stream, self.places.take(free, client.ip())))
+    }
 }
 
 struct Connection {
     tls: Option<TlsAcceptor>,
     router: Router,
+    patience: Patience,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -137,7 +161,7 @@ impl Connection {
     async fn serve(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
         let Some(tls) = self.tls.clone() else { return self.speak(stream).await };
-        let handshake = tokio::time::timeout(HEAD_TIME, tls.accept(stream));
+        let handshake = tokio::time::timeout(self.patience.silence, tls.accept(stream));
         tokio::select! {
             () = self.stop.cancelled() => {}
             shaken = handshake => match shaken {
@@ -149,12 +173,20 @@ impl Connection {
     }
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        let service = self
-            .router
-            .clone()
-            .map_request(|request: http::Request<Incoming>| request.map(axum::body::Body::new));
+        let Patience { silence, least_bytes, farewell } = self.patience;
+        let activity = Arc::new(Activity::default());
+        let service = service_fn(|request: http::Request<Incoming>| {
+            let turn = activity.begin();
+            let answer = self.router.clone().oneshot(request.map(axum::body::Body::new));
+            async move {
+                let answer = answer.await?;
+                turn.answered(answer.body().size_hint().lower());
+                Ok::<_, std::convert::Infallible>(answer)
+            }
+        });
         let protocols = protocols();
-        let connection = protocols.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let stream = Watched::new(stream, Arc::clone(&activity));
+        let connection = protocols.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let served = tokio::select! {
             served = connection.as_mut() => served,
@@ -162,6 +194,15 @@ impl Connection {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     served = connection => served,
+                    () = self.cut.cancelled() => return,
+                }
+            }
+            () = activity.silence(silence, least_bytes) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    served = connection => served,
+                    // A request that was on its way is still answered.
+                    () = activity.silence(farewell, least_bytes) => return,
                     () = self.cut.cancelled() => return,
                 }
             }
@@ -173,14 +214,10 @@ impl Connection {
     }
 }
 
+/// Without a timer for heads: a connection without a request is let go of whatever it speaks.
 fn protocols() -> auto::Builder<TokioExecutor> {
     let mut protocols = auto::Builder::new(TokioExecutor::new());
-    protocols
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_headers(MOST_HEADERS)
-        .max_buf_size(HEAD_BYTES as usize);
+    protocols.http1().header_read_timeout(None).max_headers(MOST_HEADERS).max_buf_size(HEAD_BYTES as usize);
     protocols
         .http2()
         .timer(TokioTimer::new())
@@ -204,12 +241,33 @@ mod tests {
         task: tokio::task::JoinHandle<()>,
     }
 
-    async fn serving(most: usize, grace: Duration) -> Serving {
+    const SHORT: Patience = Patience {
+        silence: Duration::from_millis(200),
+        least_bytes: 16 * 1024,
+        farewell: Duration::from_millis(100),
+    };
+    /// Longer than any connection may be silent: twice the silence, and the farewell.
+    const LONG: Duration = Duration::from_secs(2);
+    /// More than the buffers of a socket hold.
+    const MANY_BYTES: usize = 32 * 1024 * 1024;
+
+    async fn serving(connections: usize, grace: Duration) -> Serving {
+        serve(Most { connections, of_address: None }, Patience::USUAL, grace).await
+    }
+
+    async fn impatient() -> Serving {
+        serve(Most { connections: 8, of_address: None }, SHORT, GRACE).await
+    }
+
+    async fn serve(most: Most, patience: Patience, grace: Duration) -> Serving {
         let router = Router::new()
             .route("/", get(async || "here"))
+            .route("/long", get(async || vec![b'x'; MANY_BYTES]))
+            .route("/slower", get(async || tokio::time::sleep(Duration::from_secs(1)).await))
             .route("/slow", get(async || tokio::time::sleep(Duration::from_millis(300)).await))
             .route("/stuck", get(async || tokio::time::sleep(Duration::from_secs(600)).await));
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, most).await.unwrap();
+        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, most).await.unwrap();
+        listener.patience = patience;
         let (address, stop) = (listener.address().unwrap(), CancellationToken::new());
         let task = tokio::spawn(listener.serve(router, stop.clone(), grace));
         Serving { address, stop, task }
@@ -259,5 +317,114 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(200), second.as_mut()).await.is_err());
         drop(first);
         assert!(second.await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_its_most_connections_gets_no_further_one() {
+        let most = Most { connections: 8, of_address: Some(2) };
+        let serving = serve(most, Patience::USUAL, GRACE).await;
+        let mut held: Vec<_> = Vec::new();
+        for _ in 0..2 {
+            held.push(TcpStream::connect(serving.address).await.unwrap());
+        }
+        assert_eq!(answer(ask(serving.address, "/").await).await, "");
+        drop(held.pop());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(answer(ask(serving.address, "/").await).await.starts_with("HTTP/1.1 200"));
+    }
+
+    /// Whether the server ends a connection in time; what it sends before is read.
+    async fn is_ended(mut stream: TcpStream) -> bool {
+        let mut nowhere = tokio::io::sink();
+        tokio::time::timeout(LONG, tokio::io::copy(&mut stream, &mut nowhere)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_request_is_ended_whatever_it_sends() {
+        let serving = impatient().await;
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let whole = [&preface[..], &settings].concat();
+        let head = b"GET / HTTP/1.1\r\nhost: x\r\nx-a: ";
+        for sent in [&[][..], b"P", &preface[..14], preface, &whole, head] {
+            let mut stream = TcpStream::connect(serving.address).await.unwrap();
+            stream.write_all(sent).await.unwrap();
+            assert!(is_ended(stream).await, "{:?}", String::from_utf8_lossy(sent));
+        }
+        assert!(is_ended(ask(serving.address, "/").await).await, "an idle connection");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_drips_is_not_waited_for() {
+        let serving = impatient().await;
+        let mut stream = TcpStream::connect(serving.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+        let dripping = async {
+            while stream.write_all(b"x-a: 1\r\n").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        assert!(tokio::time::timeout(LONG, dripping).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_takes_long_is_no_silence() {
+        let serving = impatient().await;
+        let stream = ask(serving.address, "/slower").await;
+        assert!(answer(stream).await.starts_with("HTTP/1.1 200"));
+        let (mut client, connection) = http2(serving.address).await;
+        let slower = client.send_request(request("/slower")).await.unwrap();
+        assert_eq!(slower.status(), 200);
+        // And once it is over, the connection is idle: nothing but its pings goes over it.
+        assert!(tokio::time::timeout(LONG, connection).await.is_ok(), "an idle HTTP/2 connection stays");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_of_its_answer_is_let_go_of() {
+        let serving = serve(Most { connections: 1, of_address: None }, SHORT, GRACE).await;
+        let unread = ask(serving.address, "/long").await;
+        let next = async { answer(ask(serving.address, "/").await).await };
+        let next = tokio::time::timeout(LONG, next).await.unwrap();
+        assert!(next.starts_with("HTTP/1.1 200"));
+        drop(unread);
+
+        // Over HTTP/2 it may even ask whether the server is there, again and again.
+        let (mut client, connection) = http2(serving.address).await;
+        let unread = client.send_request(request("/long")).await.unwrap();
+        assert!(tokio::time::timeout(LONG, connection).await.is_ok(), "an unread HTTP/2 stream stays");
+        drop(unread);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_its_answer_slowly_gets_it() {
+        let serving = impatient().await;
+        let mut stream = ask(serving.address, "/long").await;
+        let (mut taken, mut part) = (0, vec![0; MANY_BYTES / 16]);
+        while taken < MANY_BYTES {
+            tokio::time::sleep(Duration::from_millis(75)).await;
+            match stream.read_exact(&mut part).await {
+                Ok(bytes) => taken += bytes,
+                Err(error) => panic!("{error} after {taken} bytes"),
+            }
+        }
+    }
+
+    type Sender = hyper::client::conn::http2::SendRequest<axum::body::Body>;
+
+    fn request(path: &str) -> http::Request<axum::body::Body> {
+        http::Request::get(format!("http://x{path}")).body(axum::body::Body::empty()).unwrap()
+    }
+
+    /// An HTTP/2 client that pings, and its connection, which ends when the server ends it.
+    async fn http2(address: SocketAddr) -> (Sender, tokio::task::JoinHandle<()>) {
+        let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+        let (client, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Duration::from_millis(20))
+            .keep_alive_while_idle(true)
+            .handshake(stream)
+            .await
+            .unwrap();
+        (client, tokio::spawn(async { drop(connection.await) }))
     }
 }

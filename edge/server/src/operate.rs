@@ -247,7 +247,8 @@ pub fn verify_bundle(file: &Path, trust: &str, as_json: bool, terminal: Terminal
     match chancery_evidence::verify(&bundle, &trusted(trust)?) {
         Ok(report) if as_json => {
             terminal.line(json!({ "verified": true, "organization": report.org, "intent": report.intent,
-                "effect": report.effect, "entries": report.entries, "shredded": report.shredded }))?;
+                "effect": report.effect, "entries": report.entries, "token": report.token,
+                "without_payload": report.without_payload }))?;
         }
         Ok(report) => {
             terminal.line(format_args!("{} {report}", terminal.paint(Style::Good, "✓ verified:")))?

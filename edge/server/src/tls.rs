@@ -37,7 +37,7 @@ mod tests {
     use tokio::net::TcpStream;
     use tokio_util::sync::CancellationToken;
 
-    use crate::listen::Listener;
+    use crate::listen::{Listener, Most};
 
     struct Files {
         folder: tempfile::TempDir,
@@ -69,7 +69,8 @@ mod tests {
         let files = made();
         let at = |name: &str| files.folder.path().join(name);
         let tls = acceptor(&at("cert.pem"), &at("key.pem")).unwrap();
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), Some(tls), 8).await.unwrap();
+        let most = Most { connections: 8, of_address: None };
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), Some(tls), most).await.unwrap();
         let (address, stop) = (listener.address().unwrap(), CancellationToken::new());
         let router = axum::Router::new().route("/", axum::routing::get(async || "here"));
         let serving = tokio::spawn(listener.serve(router, stop.clone(), std::time::Duration::from_secs(5)));

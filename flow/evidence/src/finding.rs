@@ -35,20 +35,31 @@ pub struct Report {
     pub org: OrgId,
     /// The state of the record that everything is proven against.
     pub checkpoint: Checkpoint,
-    /// The intent's id, unless its payload was shredded.
+    /// The intent's id, unless its payload is not there.
     pub intent: Option<String>,
     /// `allow`, `escalate` or `deny`.
     pub effect: &'static str,
     /// How many entries are proven to be in the record.
     pub entries: usize,
-    /// The sequence numbers of those whose payload is no longer there.
-    pub shredded: Vec<u64>,
+    /// Those whose payload is not there: whoever gave the bundle withheld it, or it was shredded. Nobody
+    /// can tell which; what they say is not in any section.
+    pub without_payload: Vec<Withheld>,
     /// The token that was minted, if one was.
     pub token: Option<TokenProof>,
 }
 
-/// What is proven about a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An entry without its payload: its leaf still tells what kind of thing happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Withheld {
+    /// Its place in the record.
+    pub seq: u64,
+    /// What happened, such as `token.used`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// What is proven about a token, by leaves alone: no payload has to be there for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TokenProof {
     /// Its `jti`.
     pub id: String,
@@ -68,11 +79,14 @@ impl fmt::Display for Report {
         )?;
         match &self.intent {
             Some(intent) => writeln!(f, "intent {intent}: {}", self.effect)?,
-            None => writeln!(f, "intent: {} (its payload was shredded)", self.effect)?,
+            None => writeln!(f, "intent: {} (its payload was withheld or shredded)", self.effect)?,
         }
         write!(f, "{} entries proven to be in the record", self.entries)?;
-        if !self.shredded.is_empty() {
-            write!(f, ", {} of them without a payload (shredded)", self.shredded.len())?;
+        if !self.without_payload.is_empty() {
+            write!(f, ", {} of them without a payload (withheld or shredded):", self.without_payload.len())?;
+            for entry in &self.without_payload {
+                write!(f, " {} {}", entry.seq, entry.kind)?;
+            }
         }
         if let Some(token) = &self.token {
             let signature =

@@ -31,7 +31,7 @@ mod trust;
 mod verify;
 
 pub use bundle::{Bundle, Entry, FORMAT, Jws, Organization, Token, intent_hash, kind};
-pub use finding::{Finding, Report, TokenProof};
+pub use finding::{Finding, Report, TokenProof, Withheld};
 pub use frontier::{Frontier, FrontierError};
 pub use hex::Hex;
 pub use leaf::{GENESIS, Leaf, LeafError, OwnedLeaf, commit, entry_hash};

@@ -3,7 +3,7 @@
 mod entries;
 mod sections;
 
-use crate::finding::TokenProof;
+use crate::finding::{TokenProof, Withheld};
 use crate::{Bundle, Finding, Report, Trust};
 
 /// Verifies a bundle: everything it says is in the record that a trusted key signed. Needs no
@@ -26,10 +26,14 @@ pub fn verify(bundle: &[u8], trust: &Trust) -> Result<Report, Vec<Finding>> {
         intent: opening.intent.map(str::to_owned),
         effect: opening.effect,
         entries: read.len(),
-        shredded: read.iter().filter(|entry| entry.payload.is_none()).map(|entry| entry.seq).collect(),
-        token: bundle.token.as_ref().map(|token| TokenProof {
-            id: opening.token_id.unwrap_or_default().to_owned(),
-            signature_verified: token.jws.is_some(),
+        without_payload: read
+            .iter()
+            .filter(|entry| entry.payload.is_none())
+            .map(|entry| Withheld { seq: entry.seq, kind: entry.kind.clone() })
+            .collect(),
+        token: opening.token_id.map(|id| TokenProof {
+            id: id.to_owned(),
+            signature_verified: bundle.token.as_ref().is_some_and(|token| token.jws.is_some()),
             used: opening.used,
         }),
     })

@@ -31,6 +31,12 @@ fn samples_are_accepted_and_reported_as_they_are() {
         signed += usize::from(report.token.as_ref().is_some_and(|token| token.signature_verified));
         used += usize::from(report.token.as_ref().is_some_and(|token| token.used.is_some()));
         shredded += usize::from(report.intent.is_none());
+        let of_kind = |kind: &str| sample.bundle.entries.iter().find(|entry| entry.leaf.contains(kind));
+        let use_entry = of_kind("\"type\":\"token.used\"").map(|entry| entry.seq);
+        assert_eq!(report.token.and_then(|token| token.used), use_entry, "seed {seed}");
+        let without: Vec<_> = report.without_payload.iter().map(|entry| entry.seq).collect();
+        let bare = sample.bundle.entries.iter().filter(|entry| entry.payload.is_none());
+        assert_eq!(without, bare.map(|entry| entry.seq).collect::<Vec<_>>(), "seed {seed}");
     }
     assert_eq!(effects.len(), 3);
     assert!(signed > 5 && used > 5 && shredded > 3, "{signed} {used} {shredded}");
@@ -58,6 +64,29 @@ fn every_mutation_is_refused_and_every_rewrite_is_not() {
     }
     assert_eq!(mutated.len(), MUTATIONS.len(), "a mutation was never tried");
     assert_eq!(rewritten.len(), REWRITES.len(), "a rewrite was never tried");
+}
+
+/// The leaf tells of the use, whoever keeps its payload back.
+#[test]
+fn a_use_can_not_be_hidden_by_taking_its_payload() {
+    let keys = SampleKeys::generate();
+    let trust = Trust::parse(&keys.trust()).unwrap();
+    let mut hidden = 0;
+    for seed in 0..60 {
+        let sample = sample(seed, &keys);
+        let Some(without) = rewrite("use-shredded", &sample) else { continue };
+        let [whole, less] = [sample.bytes(), without].map(|bytes| verify(&bytes, &trust).unwrap());
+        let seq = whole.token.as_ref().unwrap().used.unwrap();
+        assert_eq!(less.token, whole.token, "seed {seed}");
+        assert!(less.without_payload.iter().any(|entry| (entry.seq, &*entry.kind) == (seq, "token.used")));
+        let text = less.to_string();
+        assert!(
+            text.contains(&format!(", used (entry {seq})")) && text.contains(&format!(" {seq} token.used")),
+            "{text}"
+        );
+        hidden += 1;
+    }
+    assert!(hidden > 5, "{hidden}");
 }
 
 #[test]

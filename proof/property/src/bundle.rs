@@ -27,7 +27,8 @@ static GENUINE: LazyLock<Genuine> = LazyLock::new(|| {
 });
 
 /// A bundle that verifies shows nothing but what stands in the record of which it speaks: parts may be
-/// missing from it, none may be other than they were signed.
+/// missing from it, none may be other than they were signed, and what is missing of an entry that is shown is
+/// told, as is the use of a token.
 ///
 /// # Panics
 /// When that does not hold.
@@ -92,6 +93,10 @@ fn judge(bytes: &[u8]) {
         assert_eq!(entry.leaf, genuine.leaf);
         assert!(entry.payload.is_none() || entry.payload == genuine.payload, "a payload was made up");
     }
+    let used = shown.entries.iter().find(|entry| entry.leaf.contains("\"type\":\"token.used\""));
+    assert_eq!(report.token.and_then(|token| token.used), used.map(|entry| entry.seq), "a use is hidden");
+    let bare = shown.entries.iter().filter(|entry| entry.payload.is_none()).map(|entry| entry.seq);
+    assert!(bare.eq(report.without_payload.iter().map(|entry| entry.seq)), "a missing payload is hidden");
     let same = |shown: &Option<Value>, genuine: &Option<Value>| shown.is_none() || shown == genuine;
     assert!(same(&shown.intent, &signed.intent), "the intent is another");
     assert!(same(&shown.principal, &signed.principal), "the principal is another");

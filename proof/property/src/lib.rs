@@ -17,17 +17,25 @@ mod bundle;
 mod edit;
 mod envelope;
 mod intent;
+mod number;
 mod token;
 
 pub use api_key::api_key;
 pub use bundle::bundle;
 pub use envelope::envelope;
 pub use intent::intent;
+pub use number::number;
 pub use token::token;
 
 /// A name and the function that goes by it.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every function of this crate, by the name of its fuzz target and of its folder in `fuzz/seeds`.
-pub const TARGETS: [Target; 5] =
-    [("api_key", api_key), ("token", token), ("intent", intent), ("bundle", bundle), ("envelope", envelope)];
+pub const TARGETS: [Target; 6] = [
+    ("api_key", api_key),
+    ("token", token),
+    ("intent", intent),
+    ("number", number),
+    ("bundle", bundle),
+    ("envelope", envelope),
+];

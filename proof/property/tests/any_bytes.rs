@@ -12,7 +12,7 @@
 use std::fs;
 use std::path::Path;
 
-use chancery_property::{TARGETS, api_key, bundle, envelope, intent, token};
+use chancery_property::{TARGETS, api_key, bundle, envelope, intent, number, token};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -72,6 +72,11 @@ proptest! {
     #[test]
     fn intents_have_one_canonical_form(input in input("intent")) {
         intent(&input);
+    }
+
+    #[test]
+    fn numbers_are_worth_what_their_digits_say(input in input("number")) {
+        number(&input);
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Dice {
         (0..=self.below(6)).map(|_| *self.pick(&PIECES)).collect()
     }
 
-    /// Within I-JSON: an integer up to 2⁵³ or a decimal of up to four fractional digits.
+    /// Within I-JSON: an integer up to 2⁵³ or a decimal of up to 15 digits, four of them fractional.
     pub(super) fn number(&mut self) -> Value {
         let sign = if self.one_in(3) { "-" } else { "" };
         let text = match self.below(6) {
@@ -77,7 +77,7 @@ impl Dice {
             1 => format!("{sign}{}", self.below(1 << 53)),
             2 => format!("{sign}{}", self.below(1_000)),
             3 => format!("{sign}0.000{}", 1 + self.below(9)),
-            4 => format!("{sign}{}.{}", self.below(922_337_203_685_477), self.below(10)),
+            4 => format!("{sign}{}.{}", self.below(100_000_000_000_000), self.below(10)),
             _ => format!("{sign}{}.{:04}", self.below(1_000_000), self.below(10_000)),
         };
         chancery_model::ijson::parse(text.as_bytes()).unwrap()

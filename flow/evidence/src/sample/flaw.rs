@@ -28,11 +28,21 @@ pub enum Flaw {
     ApprovalOfAnother,
     /// The result is of another intent.
     ResultOfAnother,
+    /// The opening's leaf refers to another intent than its payload.
+    OpeningRefersToAnother,
+    /// The opening's leaf refers to no token, and there is one.
+    OpeningRefersToNoToken,
+    /// A use's leaf refers to another token than its payload.
+    UseRefersToAnother,
+    /// A use is of another token, and its payload is not there to tell.
+    WithheldUseOfAnother,
+    /// The token was used twice, and the payloads are not there to tell.
+    WithheldUseTwice,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::IntentHash,
         Self::CanonicalForm,
         Self::Effect,
@@ -45,6 +55,11 @@ impl Flaw {
         Self::KeyThumbprint,
         Self::ApprovalOfAnother,
         Self::ResultOfAnother,
+        Self::OpeningRefersToAnother,
+        Self::OpeningRefersToNoToken,
+        Self::UseRefersToAnother,
+        Self::WithheldUseOfAnother,
+        Self::WithheldUseTwice,
     ];
 
     /// The finding it leads to.
@@ -56,10 +71,15 @@ impl Flaw {
             Self::Effect => "effect",
             Self::TokenBinding | Self::TokenOrganization => "token-binding",
             Self::TokenKey | Self::TokenClaims => "token-signature",
-            Self::TokenUsedTwice | Self::TokenUseOfAnother => "token-use",
+            Self::TokenUsedTwice | Self::WithheldUseTwice => "once",
+            Self::TokenUseOfAnother => "token-use",
             Self::KeyThumbprint => "key-unproven",
             Self::ApprovalOfAnother => "approvals",
             Self::ResultOfAnother => "result",
+            Self::OpeningRefersToAnother
+            | Self::OpeningRefersToNoToken
+            | Self::UseRefersToAnother
+            | Self::WithheldUseOfAnother => "refs",
         }
     }
 }

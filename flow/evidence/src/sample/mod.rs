@@ -31,7 +31,7 @@ use dice::Dice;
 pub use example::example;
 pub use flaw::Flaw;
 pub use mutate::{MUTATIONS, flip_byte, mutate};
-use record::Record;
+use record::{Record, refs};
 pub use rewrite::{REWRITES, rewrite};
 
 /// The moment all samples happen around.
@@ -133,7 +133,12 @@ impl<'a> Maker<'a> {
     }
 
     fn append(&mut self, kind: &str, payload: Value) {
-        let seq = self.record.append(&mut self.dice, kind, payload);
+        let refs = refs(kind, &payload);
+        self.append_with(kind, &refs, payload);
+    }
+
+    fn append_with(&mut self, kind: &str, refs: &Value, payload: Value) {
+        let seq = self.record.append(&mut self.dice, kind, refs, payload);
         self.chosen.push(seq);
     }
 
@@ -180,7 +185,7 @@ impl<'a> Maker<'a> {
                 ),
                 _ => ("agent.created", json!({"n": self.dice.number(), "name": self.dice.text()})),
             };
-            let seq = self.record.append(&mut self.dice, kind, payload);
+            let seq = self.record.append(&mut self.dice, kind, &refs(kind, &payload), payload);
             // Entries about other things may be in a bundle, as links of the chain.
             if kind == "agent.created" && self.dice.one_in(6) {
                 self.chosen.push(seq);
@@ -219,7 +224,14 @@ impl<'a> Maker<'a> {
             payload["decision"]["effect"] = "deny".into();
         }
         let intent = payload["intent"].clone();
-        self.append(kind, payload);
+        let mut refs = refs(kind, &payload);
+        if self.has(Flaw::OpeningRefersToAnother) {
+            refs["intent"] = "other".into();
+        }
+        if self.has(Flaw::OpeningRefersToNoToken) {
+            refs.as_object_mut().unwrap().remove("token");
+        }
+        self.append_with(kind, &refs, payload);
         Story { intent, token }
     }
 
@@ -294,14 +306,21 @@ impl<'a> Maker<'a> {
 
     fn redeem(&mut self, story: &Story) {
         let Some((claims, _)) = &story.token else { return };
-        let times = u64::from(self.has(Flaw::TokenUseOfAnother))
-            + if self.has(Flaw::TokenUsedTwice) { 2 } else { self.dice.below(2) };
+        let one_more = [Flaw::TokenUseOfAnother, Flaw::UseRefersToAnother, Flaw::WithheldUseOfAnother]
+            .iter()
+            .any(|flaw| self.has(*flaw));
+        let twice = self.has(Flaw::TokenUsedTwice) || self.has(Flaw::WithheldUseTwice);
+        let times = u64::from(one_more) + if twice { 2 } else { self.dice.below(2) };
         for _ in 0..times {
             let jti = if self.has(Flaw::TokenUseOfAnother) { json!("other") } else { claims["jti"].clone() };
             let payload = json!({
                 "jti": jti, "intent_id": story.intent["id"], "intent_hash": story.intent["hash"], "audience": "billing",
             });
-            self.append(kind::TOKEN_USED, payload);
+            let mut refs = refs(kind::TOKEN_USED, &payload);
+            if self.has(Flaw::UseRefersToAnother) || self.has(Flaw::WithheldUseOfAnother) {
+                refs["token"] = "other".into();
+            }
+            self.append_with(kind::TOKEN_USED, &refs, payload);
         }
     }
 
@@ -346,6 +365,11 @@ impl<'a> Maker<'a> {
                         with_token.then(|| Token { claims: payload["token"].clone(), jws: jws.clone() });
                 }
                 "agent.created" if self.dice.one_in(3) => (entry.payload, entry.salt) = (None, None),
+                kind::TOKEN_USED
+                    if self.has(Flaw::WithheldUseTwice) || self.has(Flaw::WithheldUseOfAnother) =>
+                {
+                    (entry.payload, entry.salt) = (None, None);
+                }
                 _ => {}
             }
             bundle.entries.push(entry);

@@ -36,6 +36,7 @@ pub const MUTATIONS: &[&str] = &[
     "opening-shredded",
     "second-opening",
     "foreign-use",
+    "foreign-use-shredded",
     "entry-duplicated",
     "entries-swapped",
     "leaves-swapped",
@@ -124,21 +125,19 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
         "member-dropped" | "member-added" | "member-added-inside" => shape(name, bundle, at, dice),
         "opening-dropped" => drop(entries.remove(opening)),
         "opening-shredded" => {
-            (entries[opening]["payload"], entries[opening]["salt"]) = (Value::Null, Value::Null);
+            shred(&mut entries[opening]);
         }
         "second-opening" => {
             let seq = entries[opening]["seq"].as_u64()?;
             insert(entries, sample, sample.record.find(|at, kind| at != seq && kind == kind::DENIED)?);
         }
-        "foreign-use" => {
+        "foreign-use" | "foreign-use-shredded" => {
             let have: Vec<_> = entries.iter().filter_map(|entry| entry["seq"].as_u64()).collect();
-            // Without the opening's payload there is no intent that a use could be foreign to.
-            entries[opening]["payload"].as_object()?;
-            insert(
-                entries,
-                sample,
-                sample.record.find(|at, kind| kind == kind::TOKEN_USED && !have.contains(&at))?,
-            );
+            let seq = sample.record.find(|at, kind| kind == kind::TOKEN_USED && !have.contains(&at))?;
+            insert(entries, sample, seq);
+            if name == "foreign-use-shredded" {
+                shred(entries.iter_mut().find(|entry| entry["seq"] == seq)?);
+            }
         }
         "entry-duplicated" => entries.insert(at, entries[at].clone()),
         "entries-swapped" => entries.swap(at, other),
@@ -309,6 +308,11 @@ pub fn flip_byte(seed: u64, bytes: &[u8]) -> Vec<u8> {
 pub(super) fn insert(entries: &mut Vec<Value>, sample: &Sample, seq: u64) {
     let at = entries.iter().position(|entry| entry["seq"].as_u64().unwrap() > seq).unwrap_or(entries.len());
     entries.insert(at, serde_json::to_value(sample.record.entry(seq)).unwrap());
+}
+
+/// What can be done to any entry without a trace: its payload is no longer there.
+pub(super) fn shred(entry: &mut Value) {
+    (entry["payload"], entry["salt"]) = (Value::Null, Value::Null);
 }
 
 fn is_opening(entry: &Value) -> bool {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use chancery_model::{OrgId, Timestamp, ijson};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::START_MICROS;
 use super::dice::Dice;
+use crate::bundle::kind;
 use crate::merkle::inclusion_proof;
 use crate::{Checkpoint, Entry, Frontier, GENESIS, Hash, Hex, Leaf, commit, entry_hash, origin};
 
@@ -38,15 +39,16 @@ impl Record {
     }
 
     /// Appends an entry and gives its sequence number.
-    pub(super) fn append(&mut self, dice: &mut Dice, kind: &str, payload: Value) -> u64 {
+    pub(super) fn append(&mut self, dice: &mut Dice, kind: &str, refs: &Value, payload: Value) -> u64 {
         let seq = self.size() + 1;
         let salt = dice.bytes();
+        let refs = ijson::canonical(refs).unwrap();
         let leaf = Leaf {
             org: self.org,
             seq,
             time: Timestamp::from_micros(START_MICROS).plus_seconds(i64::try_from(seq).unwrap()),
             kind,
-            refs: r#"{"intent":"i"}"#,
+            refs: &refs,
             commitment: commit(&salt, ijson::canonical(&payload).unwrap().as_bytes()),
         };
         let prev_hash = self.kept.last().map_or(GENESIS, |last| last.entry_hash);
@@ -91,5 +93,22 @@ impl Record {
 
     pub(super) fn checkpoint(&self, name: &str) -> Checkpoint {
         Checkpoint { origin: origin(name, self.org), size: self.size(), root: self.frontier.root() }
+    }
+}
+
+/// What an entry's leaf refers to.
+pub(super) fn refs(kind: &str, payload: &Value) -> Value {
+    match kind {
+        kind::ALLOWED | kind::ESCALATED | kind::DENIED => {
+            let mut refs =
+                json!({"intent": payload["intent"]["id"], "principal": payload["principal"]["id"]});
+            if payload["token"].is_object() {
+                refs["token"] = payload["token"]["jti"].clone();
+            }
+            refs
+        }
+        kind::TOKEN_USED => json!({"intent": payload["intent_id"], "token": payload["jti"]}),
+        kind::GRANTED | kind::REJECTED | kind::CLOSED => json!({"intent": payload["intent_id"]}),
+        _ => json!({"about": "x"}),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Sample;
-use super::mutate::insert;
+use super::mutate::{insert, shred};
 use crate::bundle::kind;
 
 /// The names [`rewrite`] knows.
@@ -15,6 +15,8 @@ pub const REWRITES: &[&str] = &[
     "cosigned",
     "token-withheld",
     "use-withheld",
+    "use-shredded",
+    "approvals-shredded",
     "neighbour-added",
 ];
 
@@ -69,6 +71,11 @@ pub fn rewrite(name: &str, sample: &Sample) -> Option<Vec<u8>> {
                 |entry: &Value| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind::TOKEN_USED));
             bundle["entries"].as_array_mut()?.retain(|entry| !is_use(entry));
         }
+        "use-shredded" => shred_all(&mut bundle, &[kind::TOKEN_USED])?,
+        "approvals-shredded" => {
+            shred_all(&mut bundle, &[kind::GRANTED, kind::REJECTED])?;
+            bundle["approvals"] = json!([]);
+        }
         "neighbour-added" => {
             let have: Vec<_> = sample.bundle.entries.iter().map(|entry| entry.seq).collect();
             let seq = sample.record.find(|seq, kind| kind == "agent.created" && !have.contains(&seq))?;
@@ -77,4 +84,17 @@ pub fn rewrite(name: &str, sample: &Sample) -> Option<Vec<u8>> {
         _ => panic!("no rewrite `{name}`"),
     }
     serde_json::to_vec(&bundle).ok()
+}
+
+/// Takes the payloads of the entries of some types; `None` when there are none.
+fn shred_all(bundle: &mut Value, kinds: &[&str]) -> Option<()> {
+    let of = |entry: &Value, kind: &str| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind));
+    let mut any = None;
+    for entry in bundle["entries"].as_array_mut()? {
+        if entry["payload"].is_object() && kinds.iter().any(|kind| of(entry, kind)) {
+            shred(entry);
+            any = Some(());
+        }
+    }
+    any
 }

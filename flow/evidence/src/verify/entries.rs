@@ -1,5 +1,7 @@
 //! The checkpoint, and each entry under it.
 
+use std::collections::BTreeMap;
+
 use chancery_model::ijson;
 use serde_json::Value;
 
@@ -11,6 +13,7 @@ use crate::{Bundle, Entry, Finding, Hash, Hex, Trust, merkle};
 pub(super) struct Read<'a> {
     pub(super) seq: u64,
     pub(super) kind: String,
+    pub(super) refs: BTreeMap<String, String>,
     pub(super) payload: Option<&'a Value>,
 }
 
@@ -53,7 +56,8 @@ pub(super) fn check<'a>(
             Err(error) => findings.push(refuse(("leaf-form", error.to_string()))),
             Ok(leaf) => {
                 findings.extend(out_of_leaf(bundle, entry, &leaf).map(refuse));
-                read.push(Read { seq: entry.seq, kind: leaf.kind, payload: entry.payload.as_ref() });
+                let payload = entry.payload.as_ref();
+                read.push(Read { seq: entry.seq, kind: leaf.kind, refs: leaf.refs, payload });
             }
         }
         let hash = merkle::leaf_hash(entry.leaf.as_bytes());

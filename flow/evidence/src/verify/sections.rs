@@ -47,19 +47,27 @@ pub(super) fn check<'a>(
         sections.require(false, "opening", "expected one entry that opens an intent");
         return None;
     };
+    sections.refs(opening);
+    // From the leaves: whoever gives the bundle can keep payloads back, and a use is not to be hidden.
+    let used = sections.once(kind::TOKEN_USED);
+    sections.once(kind::CLOSED);
+    let token_id = opening.refs.get(TOKEN).map(String::as_str);
     let Some(payload) = opening.payload else {
         sections.shredded();
-        return Some(Opening { effect, intent: None, token_id: None, used: None });
+        return Some(Opening { effect, intent: None, token_id, used });
     };
     let intent = sections.intent(payload);
     sections.decision(payload, effect);
     sections.token(payload, effect, &keys);
-    let used = sections.uses(intent.as_ref());
+    sections.uses(intent.as_ref());
     sections.approvals(intent.as_ref());
     sections.result(intent.as_ref());
-    let token_id = bundle.token.as_ref().and_then(|token| text(&token.claims, "jti"));
     Some(Opening { effect, intent: intent.map(|intent| intent.id), token_id, used })
 }
+
+/// The names under which a leaf refers to its intent and token.
+const INTENT: &str = "intent";
+const TOKEN: &str = "token";
 
 /// What ties another entry to the intent.
 struct Intent<'a> {
@@ -81,18 +89,14 @@ impl<'a> Sections<'a, '_> {
     }
 
     /// The payloads that are there, of the entries of some types.
-    fn payloads(&self, kinds: &'static [&'static str]) -> impl Iterator<Item = (u64, &'a Value)> + use<'a> {
+    fn payloads(&self, kinds: &'static [&'static str]) -> impl Iterator<Item = &'a Value> + use<'a> {
         let entries = self.entries;
-        entries
-            .iter()
-            .filter(|entry| kinds.contains(&entry.kind.as_str()))
-            .filter_map(|entry| Some((entry.seq, entry.payload?)))
+        entries.iter().filter(|entry| kinds.contains(&entry.kind.as_str())).filter_map(|entry| entry.payload)
     }
 
     fn organization(&mut self) {
         let Some(slug) = self.bundle.organization.slug.as_deref() else { return };
-        let proven =
-            self.payloads(&[kind::ORG_CREATED]).any(|(_, payload)| text(payload, "slug") == Some(slug));
+        let proven = self.payloads(&[kind::ORG_CREATED]).any(|payload| text(payload, "slug") == Some(slug));
         self.require(proven, "slug", "no `organization.created` entry proves the slug");
     }
 
@@ -105,7 +109,7 @@ impl<'a> Sections<'a, '_> {
                 continue;
             };
             let thumbprint = BASE64URL.encode(key.thumbprint());
-            let published = self.payloads(&[kind::KEY_CREATED]).any(|(_, payload)| {
+            let published = self.payloads(&[kind::KEY_CREATED]).any(|payload| {
                 payload.get("jwk") == Some(jwk)
                     && text(payload, "kid") == Some(kid)
                     && text(payload, "algorithm") == Some(key.algorithm().as_str())
@@ -117,6 +121,42 @@ impl<'a> Sections<'a, '_> {
             proven.push((kid, key));
         }
         proven
+    }
+
+    /// What the leaves refer to, with or without payloads: all to one intent and one token, and the
+    /// opening's to those that its payload tells of.
+    fn refs(&mut self, opening: &Read<'_>) {
+        let of = |name: &str| opening.refs.get(name).map(String::as_str);
+        let right = opening.payload.is_none_or(|payload| {
+            let id = |member: &str, name: &str| payload.get(member).and_then(|value| text(value, name));
+            of(INTENT) == id("intent", "id")
+                && of("principal") == id("principal", "id")
+                && of(TOKEN) == id("token", "jti")
+        });
+        self.require(
+            right && of(INTENT).is_some(),
+            "refs",
+            "the opening entry's leaf does not refer to what its payload tells of",
+        );
+        let entries = self.entries;
+        for entry in entries {
+            let refers = |name: &str, must: bool| match entry.refs.get(name) {
+                Some(other) => of(name) == Some(other),
+                None => !must,
+            };
+            let about_intent = [kind::GRANTED, kind::REJECTED, kind::TOKEN_USED, kind::CLOSED]
+                .contains(&entry.kind.as_str());
+            let ours = refers(INTENT, about_intent) && refers(TOKEN, entry.kind == kind::TOKEN_USED);
+            self.require(ours, "refs", "an entry's leaf refers to another intent or token");
+        }
+    }
+
+    /// The entry of a type that there is at most one of.
+    fn once(&mut self, kind: &str) -> Option<u64> {
+        let mut found = self.entries.iter().filter(|entry| entry.kind == kind).map(|entry| entry.seq);
+        let (first, second) = (found.next(), found.next());
+        self.require(second.is_none(), "once", "a token was used, or an intent closed, more than once");
+        first
     }
 
     /// Without the opening payload there is nothing to hold a section against.
@@ -193,10 +233,9 @@ impl<'a> Sections<'a, '_> {
         }
     }
 
-    fn uses(&mut self, intent: Option<&Intent<'_>>) -> Option<u64> {
+    fn uses(&mut self, intent: Option<&Intent<'_>>) {
         let claims = self.bundle.token.as_ref().map(|token| &token.claims);
-        let uses: Vec<_> = self.payloads(&[kind::TOKEN_USED]).collect();
-        for (_, payload) in &uses {
+        for payload in self.payloads(&[kind::TOKEN_USED]) {
             let fits = claims.is_some_and(|claims| {
                 intent.is_some_and(|intent| intent.is_named_by(payload))
                     && text(payload, "jti") == text(claims, "jti")
@@ -205,13 +244,10 @@ impl<'a> Sections<'a, '_> {
             });
             self.require(fits, "token-use", "an entry tells of the use of another token");
         }
-        self.require(uses.len() <= 1, "token-use", "a token is good once, and was used twice");
-        uses.first().map(|(seq, _)| *seq)
     }
 
     fn approvals(&mut self, intent: Option<&Intent<'_>>) {
-        let recorded: Vec<_> =
-            self.payloads(&[kind::GRANTED, kind::REJECTED]).map(|(_, payload)| payload).collect();
+        let recorded: Vec<_> = self.payloads(&[kind::GRANTED, kind::REJECTED]).collect();
         let same = recorded.iter().copied().eq(&self.bundle.approvals);
         self.require(same, "approvals", "the approvals are not those of the record");
         let ours = recorded.iter().all(|payload| intent.is_some_and(|intent| intent.is_named_by(payload)));
@@ -219,13 +255,9 @@ impl<'a> Sections<'a, '_> {
     }
 
     fn result(&mut self, intent: Option<&Intent<'_>>) {
-        let closed: Vec<_> = self.payloads(&[kind::CLOSED]).map(|(_, payload)| payload).collect();
+        let closed: Vec<_> = self.payloads(&[kind::CLOSED]).collect();
         let ours = closed.iter().all(|payload| intent.is_some_and(|intent| intent.is_named_by(payload)));
-        self.require(
-            ours && closed.len() <= 1,
-            "result",
-            "expected at most one entry that closes this intent",
-        );
+        self.require(ours, "result", "the entry that closes it is of another intent");
         let recorded = closed.first().and_then(|payload| text(payload, "result_digest"));
         let same = recorded == self.bundle.result_digest.as_deref();
         self.require(same, "result", "the result's digest is not that of the record");
