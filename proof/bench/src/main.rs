@@ -63,7 +63,7 @@ fn main() -> anyhow::Result<()> {
     if arguments.wants("deciding alone") {
         report.decided(decide::measure()?)?;
     }
-    let mut run = |measurement: &scenario::Measurement| {
+    let run = |measurement: &scenario::Measurement| {
         runtime.block_on(load::run(&measurement.target, arguments.connections, time))
     };
 

@@ -104,6 +104,7 @@ impl World {
     }
 
     /// A server that reaches its database by these logins.
+    #[allow(dead_code, reason = "one of the tests that share this uses it")]
     pub(crate) async fn over(logins: impl FnOnce(Logins) -> Logins) -> Self {
         Self::with(Bounds::default(), logins).await
     }
