@@ -55,7 +55,6 @@ impl<'a> Columns<'a> {
     }
 
     /// Binds one array for each column.
-    #[must_use]
     pub fn bind<'q>(self, query: Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments>
     where
         'a: 'q,
