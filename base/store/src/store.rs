@@ -98,11 +98,11 @@ impl Store {
         &self.appender
     }
 
-    /// A connection of its own for a committer, outside the pools.
+    /// One of the record's connections, outside the pools: for who keeps it long.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn committer_connection(&self) -> Result<PgConnection, StoreError> {
+    pub async fn appender_connection(&self) -> Result<PgConnection, StoreError> {
         Ok(PgConnection::connect_with(&self.committer).await?)
     }
 

@@ -132,6 +132,8 @@ codes!(
     503 TimedOut = "timed_out",
     /// The intent's newest entry is not under a signed checkpoint yet: that takes a second.
     503 CheckpointPending = "checkpoint_pending",
+    /// A record is being verified: the server does one at a time.
+    503 VerificationRunning = "verification_running",
     /// The server is not ready for requests.
     503 NotReady = "not_ready",
 );

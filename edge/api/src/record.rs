@@ -54,8 +54,11 @@ pub struct RecordQuery {
 /// What verifying the organization's record found.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RecordVerification {
-    /// Whether everything is as the record says it must be.
+    /// Whether everything that was read is as the record says it must be.
     pub intact: bool,
+    /// Whether the whole record was read. A long one does not fit into a request:
+    /// `chancery record verify` takes its time.
+    pub complete: bool,
     /// How many entries were read.
     pub entries: u64,
     /// How many payloads are erased; their leaves still prove.

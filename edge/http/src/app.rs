@@ -11,11 +11,32 @@ use chancery_mint::{KeyPool, SigningKeys};
 use chancery_model::{Clock, Slug};
 use chancery_policies::PolicyCache;
 use chancery_record::Recorder;
+use chancery_record::checkpoint::Outside;
 use chancery_screen::Limits;
 use chancery_store::Store;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 
 use crate::Bounds;
+
+/// What verifications hold the record to: checkpoints that no one who writes the database can make.
+#[derive(Debug)]
+pub struct Witness {
+    /// What verifies the installation's checkpoints.
+    pub key: VerifierKey,
+    /// The newest of them outside Postgres.
+    pub outside: Outside,
+    /// One verification for requests at a time.
+    pub(crate) turn: Semaphore,
+}
+
+impl Witness {
+    /// A witness from the installation's key and what is kept outside Postgres.
+    #[must_use]
+    pub fn new(key: VerifierKey, outside: Outside) -> Self {
+        Self { key, outside, turn: Semaphore::new(1) }
+    }
+}
 
 /// The parts of the server.
 pub struct App {
@@ -33,8 +54,8 @@ pub struct App {
     pub key_pool: KeyPool,
     /// The organizations' policies, compiled, while their epochs stand.
     pub policies: PolicyCache,
-    /// What verifies the installation's checkpoints.
-    pub checkpoint_key: VerifierKey,
+    /// What the record is held to.
+    pub witness: Witness,
     /// Writes the record.
     pub recorder: Recorder,
     /// The time.

@@ -36,7 +36,7 @@ mod serve;
 mod way;
 
 pub use answer::{Answer, Created, Many, Plain, RECORD_SEQ, Respond};
-pub use app::App;
+pub use app::{App, Witness};
 pub use cx::{Cx, Inner, Inside};
 pub use error::ApiError;
 pub use guard::{Access, AnyCaller, Guard, Needs, Public};

@@ -9,8 +9,7 @@ use anyhow::{Context as _, bail};
 use chancery_authenticate::{Authenticator, Entrance, KnownEpochs};
 use chancery_config::{Config, Server};
 use chancery_decide::{Catalogue, Layer, ParseCache, Policies, PolicySource, check_policy};
-use chancery_evidence::VerifierKey;
-use chancery_http::{App, Bounds};
+use chancery_http::{App, Bounds, Witness};
 use chancery_keys::LastUsed;
 use chancery_mint::{KeyPool, SigningKeys, Stock};
 use chancery_model::Clock;
@@ -28,7 +27,7 @@ pub(crate) fn make(
     config: &Config,
     books: &Books,
     around: Surroundings,
-    checkpoint_key: &VerifierKey,
+    witness: Witness,
     (last_used, metrics): (Arc<LastUsed>, PrometheusHandle),
 ) -> anyhow::Result<Arc<App>> {
     let store = books.store.clone();
@@ -50,7 +49,7 @@ pub(crate) fn make(
         policies: PolicyCache::new(policies),
         signing_keys: SigningKeys::default(),
         key_pool: KeyPool::fill(Stock::default()),
-        checkpoint_key: checkpoint_key.clone(),
+        witness,
         recorder: books.recorder.clone(),
         clock: around.clock,
         random: around.random,

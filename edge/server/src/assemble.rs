@@ -10,6 +10,7 @@ use chancery_config::Config;
 use chancery_crypto::{Random, SystemRandom};
 use chancery_decide::{ROLE_POLICY, RoleTable};
 use chancery_evidence::VerifierKey;
+use chancery_http::Witness;
 use chancery_keys::LastUsed;
 use chancery_keys::format::KeyPrefix;
 use chancery_model::{Clock, SystemClock};
@@ -34,7 +35,7 @@ use crate::{app, background, tls};
 const MOST_CONNECTIONS: usize = 4_096;
 /// The most of them that one client's address may have.
 const MOST_OF_ADDRESS: usize = 256;
-/// The background verifier's pause between two organizations.
+/// The background verifier's pause between two passes over all records.
 const VERIFIER_REST: Duration = Duration::from_secs(5);
 
 /// What every part of the server takes time and randomness from.
@@ -153,12 +154,14 @@ impl Running {
         let signer = Arc::new(checkpoint_signer(&books.store).await?);
         let vkey = signer.vkey().clone();
         let checkpointer =
-            Checkpointer::open(books.store.clone(), signer, &config.record.checkpoint_file).await?;
+            Checkpointer::open(books.recorder.clone(), signer, &config.record.checkpoint_file).await?;
 
         let listener = listen(config).await?;
         let address = listener.address()?;
         let last_used = Arc::new(LastUsed::new());
-        let app = app::make(config, &books, around, &vkey, (Arc::clone(&last_used), metrics.clone()))?;
+        let outside = checkpointer.outside();
+        let witness = Witness::new(vkey.clone(), outside.clone());
+        let app = app::make(config, &books, around, witness, (Arc::clone(&last_used), metrics.clone()))?;
         let router = chancery_http::router(&app, chancery_http::routes());
 
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
@@ -169,10 +172,9 @@ impl Running {
         work.spawn(background::hear_epochs(app, stop_working.clone()));
         work.spawn(background::flush_last_used(store(), last_used, stop_working.clone()));
         work.spawn(background::tidy_meters(metrics, stop_working.clone()));
-        let outside = checkpointer.outside();
         work.spawn(background::forget_idempotency_keys(store(), stop_working.clone()));
         work.spawn(checkpointer.run(every, stop()));
-        work.spawn(verify_forever(store(), vkey.clone(), outside, VERIFIER_REST, stop()));
+        work.spawn(verify_forever(books.recorder.clone(), vkey.clone(), outside, VERIFIER_REST, stop()));
         work.close();
 
         let lost = CancellationToken::new();

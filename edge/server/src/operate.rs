@@ -1,6 +1,5 @@
 //! The operator's commands: on the data directory, beside a running server or without one.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,8 +8,8 @@ use chancery_config::Config;
 use chancery_evidence::{Checkpoint, Trust, VerifierKey};
 use chancery_model::{OrgId, Slug};
 use chancery_people::organization;
-use chancery_record::checkpoint::checkpoint_signer;
-use chancery_record::verify::{Depth, Pace, Verification, verify_organization};
+use chancery_record::checkpoint::{checkpoint_signer, read_newest};
+use chancery_record::verify::{Depth, Verification, verify_organization};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -125,7 +124,7 @@ pub async fn verify_record(
 ) -> anyhow::Result<()> {
     let intact = with_books(config, async |books| {
         let vkey = checkpoint_signer(&books.store).await?.vkey().clone();
-        let outside = outside(&config.record.checkpoint_file, &vkey)?;
+        let outside = read_newest(&config.record.checkpoint_file, &vkey)?;
         let orgs = match org {
             Some(slug) => {
                 vec![
@@ -148,34 +147,6 @@ pub async fn verify_record(
     if intact { Ok(()) } else { bail!("the record is not intact") }
 }
 
-/// The newest checkpoint of each organization outside Postgres. Only read: the file belongs to the
-/// server that writes it.
-///
-/// # Errors
-/// When the file does not read, or holds something that is not this installation's.
-pub fn outside(path: &Path, vkey: &VerifierKey) -> anyhow::Result<Vec<Checkpoint>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("`{}`", path.display())),
-    };
-    let mut newest: HashMap<String, Checkpoint> = HashMap::new();
-    let keys = [vkey.clone()];
-    // A last line without its end is being written at this moment.
-    for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let Some(line) = line.strip_suffix(b"\n") else { continue };
-        let wrong =
-            || format!("`{}`, line {}, is not a checkpoint of this installation", path.display(), number + 1);
-        let note: String = serde_json::from_slice(line).with_context(wrong)?;
-        let signed = Checkpoint::open(&note, &keys).with_context(wrong)?;
-        match newest.get(&signed.origin) {
-            Some(known) if known.size > signed.size => {}
-            _ => drop(newest.insert(signed.origin.clone(), signed)),
-        }
-    }
-    Ok(newest.into_values().collect())
-}
-
 async fn verify_one(
     books: &Books,
     vkey: &VerifierKey,
@@ -183,14 +154,11 @@ async fn verify_one(
     outside: &[Checkpoint],
 ) -> anyhow::Result<Verification> {
     let progress = bar("entries");
-    let head: i64 = sqlx::query_scalar("SELECT seq FROM heads WHERE org_id = $1")
-        .bind(org.as_uuid())
-        .fetch_one(books.store.appender())
-        .await?;
-    progress.set_length(u64::try_from(head).unwrap_or(0));
-    let depth = Depth { payloads: true, outside, pace: Pace::Full };
-    let found =
-        verify_organization(&books.store, vkey, org, depth, |done| progress.set_position(done)).await?;
+    let show = |done, of| {
+        progress.set_length(of);
+        progress.set_position(done);
+    };
+    let found = verify_organization(&books.store, vkey, org, Depth::whole(outside), show).await?;
     progress.finish_and_clear();
     Ok(found)
 }

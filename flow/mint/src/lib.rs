@@ -35,7 +35,7 @@ pub use pool::{KeyPool, PoolClosed, Stock};
 pub use signer::{Signer, SigningKeys};
 pub use token::{Malformed, UnverifiedToken};
 pub use trust::Trust;
-pub use verify::{Expected, Redemption, VerifyError, verify};
+pub use verify::{CLOCK_SKEW_SECONDS, Expected, Redemption, VerifyError, verify};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[chancery_store::Migration] = &[chancery_store::Migration {

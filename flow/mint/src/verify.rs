@@ -8,7 +8,7 @@ use crate::{Claims, Lifetime, Malformed, Trust, UnverifiedToken};
 
 /// How far the clocks of two of our servers may differ, in seconds. It makes a fresh token good at
 /// once everywhere; it never makes a token good for longer.
-pub(crate) const CLOCK_SKEW_SECONDS: i64 = 5;
+pub const CLOCK_SKEW_SECONDS: i64 = 5;
 
 /// What a token must say to be good here and now, besides belonging to the organization of the
 /// [`Trust`] it is verified with.

@@ -282,7 +282,7 @@ async fn a_swapped_private_or_public_key_does_not_sign() {
 async fn a_nonce_is_fresh_once() {
     let world = World::new().await;
     let [a, b] = world.orgs;
-    let mut connection = world.store.committer_connection().await.unwrap();
+    let mut connection = world.store.appender_connection().await.unwrap();
     let batch = [world.token_use(b, 1), world.token_use(a, 1), world.token_use(a, 2), world.token_use(a, 1)];
     assert_eq!(insert_batch(&mut connection, &batch).await.unwrap(), [true, true, true, false]);
     let again = [world.token_use(a, 3), world.token_use(a, 2)];
@@ -296,11 +296,11 @@ async fn of_two_open_transactions_the_first_to_commit_has_the_nonce() {
     let org = world.orgs[0];
     for (commits, second_is_fresh) in [(true, false), (false, true)] {
         let nonce = u8::from(commits) + 10;
-        let mut first = world.store.committer_connection().await.unwrap();
+        let mut first = world.store.appender_connection().await.unwrap();
         let mut open = first.begin().await.unwrap();
         assert_eq!(insert_batch(&mut open, &[world.token_use(org, nonce)]).await.unwrap(), [true]);
         let used = world.token_use(org, nonce);
-        let mut connection = world.store.committer_connection().await.unwrap();
+        let mut connection = world.store.appender_connection().await.unwrap();
         let second = tokio::spawn(async move { insert_batch(&mut connection, &[used]).await.unwrap() });
         world.database.somebody_waits().await.unwrap();
         assert!(!second.is_finished());
@@ -351,7 +351,7 @@ async fn every_table_is_locked_to_its_organization() {
     let world = World::new().await;
     let [org, other] = world.orgs;
     world.create_first(org, &es256()).await.unwrap();
-    let mut committer = world.store.committer_connection().await.unwrap();
+    let mut committer = world.store.appender_connection().await.unwrap();
     insert_batch(&mut committer, &[world.token_use(org, 1)]).await.unwrap();
     let mut scoped = world.store.write(&Scope::installation(org)).await.unwrap();
     revocations::revoke(&mut scoped, revocations::Target::Organization, "x", &*world.clock, &SystemRandom)

@@ -225,3 +225,8 @@ pub(crate) async fn move_tip(connection: &mut PgConnection, tip: &Tip) -> Result
 pub(crate) fn stored(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
+
+/// A stored number that is never negative.
+pub(crate) fn unsigned(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
+}

@@ -1,10 +1,11 @@
 //! One entry: committed to, sealed, and opened again.
 
 use chancery_crypto::{Context, DataKey, Random, sealed_under};
-use chancery_evidence::commit;
+use chancery_evidence::{Hex, commit};
 use chancery_model::{CorrelationId, OrgId};
-use chancery_store::{Keyring, KeyringError};
+use chancery_store::{Keyring, KeyringError, StoreError};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 /// Bytes of salt before the payload in what is sealed.
 const SALT_BYTES: usize = 32;
@@ -43,7 +44,7 @@ impl Words<'_> {
         let mut plain = Vec::with_capacity(SALT_BYTES + payload.len());
         plain.extend_from_slice(&salt);
         plain.extend_from_slice(payload);
-        let row = hex(&commitment);
+        let row = Hex(commitment).to_string();
         let sealed = chancery_crypto::seal(key, &context(self.org, &row), &plain, random);
         Prepared {
             org: self.org,
@@ -89,30 +90,39 @@ pub(crate) async fn open_payload(
         Err(KeyringError::Shredded) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let row = hex(commitment);
-    let plain = chancery_crypto::open(&key, &context(org, &row), sealed)?;
-    let corrupt = || {
-        KeyringError::Store(chancery_store::StoreError::corrupt(
-            "entries",
-            "payload is not what was committed to",
-        ))
-    };
-    let (salt, payload) = plain.split_first_chunk::<SALT_BYTES>().ok_or_else(corrupt)?;
+    let (salt, payload) = unseal(&key, org, commitment, sealed)?;
+    let payload = serde_json::from_slice(&payload).map_err(|_| not_committed_to())?;
+    Ok(Some(OpenedPayload { salt, payload }))
+}
+
+/// Opens a sealed payload with its key and holds it to its commitment: the salt, and the payload's
+/// text.
+///
+/// # Errors
+/// When the envelope does not open, or what it holds is not what the commitment says.
+pub(crate) fn unseal(
+    key: &DataKey,
+    org: OrgId,
+    commitment: &[u8; 32],
+    sealed: &[u8],
+) -> Result<([u8; SALT_BYTES], Zeroizing<Vec<u8>>), KeyringError> {
+    let row = Hex(*commitment).to_string();
+    let mut plain = chancery_crypto::open(key, &context(org, &row), sealed)?;
+    let (salt, payload) = plain.split_first_chunk::<SALT_BYTES>().ok_or_else(not_committed_to)?;
     if commit(salt, payload) != *commitment {
-        return Err(corrupt());
+        return Err(not_committed_to());
     }
-    let payload = serde_json::from_slice(payload).map_err(|_| corrupt())?;
-    Ok(Some(OpenedPayload { salt: *salt, payload }))
+    let salt = *salt;
+    plain.drain(..SALT_BYTES);
+    Ok((salt, plain))
+}
+
+fn not_committed_to() -> KeyringError {
+    StoreError::corrupt("entries", "payload is not what was committed to").into()
 }
 
 /// The row is named by its commitment: random, unique, fixed by the leaf, and known before the
 /// entry has a place in the chain.
 fn context(org: OrgId, commitment: &str) -> Context<'_> {
     Context { org: Some(org), table: "entries", column: "payload", row: commitment, purpose: "record" }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).map_or('0', |digit| char::from(*digit));
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -63,7 +63,8 @@ impl<'a> Columns<'a> {
         ],
     };
 
-    pub(crate) fn push(&mut self, org: OrgId, row: &'a IntentRow, seq: u64, now: Timestamp) {
+    /// Adds a row: of the entry at `seq`, made at its time.
+    pub(crate) fn push(&mut self, org: OrgId, row: &'a IntentRow, seq: u64, time: Timestamp) {
         self.org.push(org.as_uuid());
         self.id.push(row.id.as_uuid());
         self.seq.push(stored(seq));
@@ -75,7 +76,7 @@ impl<'a> Columns<'a> {
         self.effect.push(row.effect);
         self.risk.push(i16::from(row.risk));
         self.environment.push(row.environment.as_str());
-        self.created_at.push(now.to_offset());
+        self.created_at.push(time.to_offset());
         self.token.push(row.token.as_deref());
     }
 

@@ -15,6 +15,7 @@
     )
 )]
 
+mod breaks;
 mod chain;
 pub mod checkpoint;
 mod committer;
@@ -27,6 +28,7 @@ pub mod query;
 mod recorder;
 mod redeem;
 mod scan;
+mod tree;
 pub mod verify;
 
 use chancery_store::Migration;

@@ -2,6 +2,7 @@
 
 use chancery_crypto::{DataKey, Random};
 use chancery_decide::{Decision, Escalation, Permit, Refusal};
+use chancery_evidence::Hex;
 use chancery_mint::Minted;
 use chancery_model::{Environment, IntentId, OrgId, Principal, PrincipalId, TokenId, ijson};
 use chancery_screen::{Cleared, Intent};
@@ -9,7 +10,7 @@ use chancery_store::{Keyring, KeyringError, Receipt, StoreError};
 use secrecy::SecretString;
 
 use crate::committer::{Answer, Job};
-use crate::entry::{Words, hex, refs};
+use crate::entry::{Words, refs};
 use crate::idempotency::{Claim, Earlier};
 use crate::intents::{IntentRow, token_context};
 use crate::{RecordError, Recorder};
@@ -322,7 +323,7 @@ fn intent_payload(intent: &Intent) -> String {
         intent.stated(),
         intent.correlation,
         intent.environment,
-        hex(intent.hash()),
+        Hex(*intent.hash()),
         intent.id,
         quoted(intent.on_behalf_of.map(|id| id.to_string())),
     )

@@ -1,6 +1,7 @@
 //! Redeeming: a token's nonce is consumed in the transaction that records it.
 
 use chancery_authenticate::{Allowed, permission::TokensVerify};
+use chancery_evidence::Hex;
 use chancery_mint::Redemption;
 use chancery_model::ijson;
 use chancery_store::Receipt;
@@ -33,12 +34,14 @@ impl Recorder {
         let org = caller.org();
         let claims = redemption.claims();
         let key = self.store.keyring().org_key(org).await?;
+        let used = redemption.used_by(caller.caller().key(), self.store.keyring().clock().now());
         let payload = ijson::canonical(&json!({
             "jti": claims.jti,
             "intent_id": claims.intent_id,
             "intent_hash": claims.intent_hash,
             "audience": claims.aud,
-            "key_id": caller.caller().key(),
+            "key_id": used.key,
+            "nonce_hash": Hex(used.nonce_hash),
         }))?;
         let words = Words {
             org,
@@ -48,7 +51,6 @@ impl Recorder {
             payload: &payload,
         };
         let entry = words.prepare(&key, &**self.store.keyring().random());
-        let used = redemption.used_by(caller.caller().key(), self.store.keyring().clock().now());
         let answer = self
             .queue(|| {
                 let (mut job, waiter) = Job::new(entry, epoch);

@@ -6,18 +6,21 @@ use chancery_store::StoreError;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::chain::stored;
+use crate::chain::{stored, unsigned};
 
-/// How many entries are read at once: what a verification keeps in memory.
-pub(crate) const PIECE: i64 = 4096;
+/// The most entries that are read at once. Few, so that what is computed over them in one go takes
+/// no longer than a request.
+const PIECE: i64 = 512;
+/// About how many bytes of payloads are read at once: what a verification keeps in memory.
+const PIECE_BYTES: i64 = 4 * 1024 * 1024;
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct ScanRow {
-    pub(crate) seq: i64,
-    time: OffsetDateTime,
-    kind: String,
-    correlation_id: Option<uuid::Uuid>,
-    refs: String,
+    seq: i64,
+    pub(crate) time: OffsetDateTime,
+    pub(crate) kind: String,
+    pub(crate) correlation_id: Option<uuid::Uuid>,
+    pub(crate) refs: String,
     commitment: Vec<u8>,
     leaf_hash: Vec<u8>,
     entry_hash: Vec<u8>,
@@ -30,13 +33,9 @@ impl ScanRow {
         self.commitment.as_slice().try_into().ok()
     }
 
-    pub(crate) fn intent_kind(&self) -> Option<(&str, uuid::Uuid)> {
-        match self.kind.as_str() {
-            kind @ ("intent.allowed" | "intent.escalated" | "intent.denied") => {
-                Some((kind, self.correlation_id?))
-            }
-            _ => None,
-        }
+    /// Its place in the chain, from 1.
+    pub(crate) fn seq(&self) -> u64 {
+        unsigned(self.seq)
     }
 }
 
@@ -127,12 +126,20 @@ pub(crate) async fn piece(
     after: u64,
     with_payload: bool,
 ) -> Result<Vec<ScanRow>, StoreError> {
-    let sql = if with_payload {
-        "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload FROM entries
-         WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
-    } else {
-        "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
-         WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
-    };
-    Ok(sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(PIECE).fetch_all(connection).await?)
+    if !with_payload {
+        let sql =
+            "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
+                   WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+        let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(PIECE);
+        return Ok(rows.fetch_all(connection).await?);
+    }
+    // The first is always among them, however long it is.
+    let sql =
+        "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload FROM (
+                   SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM (
+                       SELECT * FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+                   ) AS most
+               ) AS weighed WHERE bytes - octet_length(payload) < $4 ORDER BY seq";
+    let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(PIECE).bind(PIECE_BYTES);
+    Ok(rows.fetch_all(connection).await?)
 }

@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use chancery_crypto::{Custody, SystemRandom};
 use chancery_evidence::{CheckpointSigner, GENESIS, Leaf, entry_hash};
-use chancery_model::{ManualClock, OrgId, Timestamp};
-use chancery_record::checkpoint::{Checkpointer, checkpoint_signer};
-use chancery_record::verify::{Depth, Pace, Verification, verify_organization};
+use chancery_model::{ManualClock, OrgId, PrincipalId, Timestamp};
+use chancery_record::checkpoint::{Checkpointer, checkpoint_signer, read_newest};
+use chancery_record::verify::{Depth, Verification, verify_organization};
 use chancery_record::{Actor, QueueLimits, Recorder};
 use chancery_store::provision::provision;
-use chancery_store::{Change, Epoch, PoolSizes, Scope, Store};
+use chancery_store::{Change, CommitRight, Epoch, PoolSizes, Scope, Store};
 use chancery_testkit::{TestDatabase, TestPostgres, password};
 use serde_json::json;
 use sqlx::postgres::PgConnection;
@@ -25,14 +25,26 @@ use sqlx::types::time::OffsetDateTime;
 use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
+const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
 struct World {
     store: Store,
     recorder: Recorder,
     signer: Arc<CheckpointSigner>,
     org: OrgId,
     superuser: PgConnection,
+    custody: Arc<Custody>,
     folder: TempDir,
-    _database: TestDatabase,
+    database: TestDatabase,
+}
+
+async fn connect(
+    database: &TestDatabase,
+    custody: &Arc<Custody>,
+    clock: Arc<ManualClock>,
+) -> (Store, CommitRight) {
+    let (custody, random) = (Arc::clone(custody), Arc::new(SystemRandom));
+    Store::connect(&database.logins(), PoolSizes::default(), custody, clock, random).await.unwrap()
 }
 
 impl World {
@@ -42,7 +54,7 @@ impl World {
         let migrations =
             [chancery_store::MIGRATIONS, chancery_mint::MIGRATIONS, chancery_record::MIGRATIONS].concat();
         let database = postgres
-            .database_from("record-tampering-1", async |postgres, name| {
+            .database_from("record-tampering-2", async |postgres, name| {
                 let logins =
                     provision(&postgres.superuser("postgres"), name, &password, &SystemRandom).await?;
                 chancery_store::migrate(&logins.owner, &migrations).await?;
@@ -52,16 +64,13 @@ impl World {
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let custody = Arc::new(Custody::create(&folder.path().join("kek.toml"), &SystemRandom).unwrap());
-        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000)));
-        let (store, right) =
-            Store::connect(&database.logins(), PoolSizes::default(), custody, clock, Arc::new(SystemRandom))
-                .await
-                .unwrap();
+        let clock = Arc::new(ManualClock::new(NOW));
+        let (store, right) = connect(&database, &custody, clock).await;
         let recorder = Recorder::start(store.clone(), right, QueueLimits::default());
         let signer = Arc::new(checkpoint_signer(&store).await.unwrap());
         let org = OrgId::new(Timestamp::from_micros(1), [7; 10]);
         let superuser = PgConnection::connect_with(&database.superuser()).await.unwrap();
-        let mut world = Self { store, recorder, signer, org, superuser, folder, _database: database };
+        let mut world = Self { store, recorder, signer, org, superuser, custody, folder, database };
         world.found().await;
         for number in 1..6 {
             world.append(number).await;
@@ -96,17 +105,45 @@ impl World {
     }
 
     async fn checkpointer(&self) -> Checkpointer {
-        let path = self.folder.path().join("checkpoints");
-        Checkpointer::open(self.store.clone(), Arc::clone(&self.signer), &path).await.unwrap()
+        self.checkpointer_with("checkpoints").await
+    }
+
+    /// A server's, with a file of its own.
+    async fn checkpointer_with(&self, file: &str) -> Checkpointer {
+        let path = self.folder.path().join(file);
+        Checkpointer::open(self.recorder.clone(), Arc::clone(&self.signer), &path).await.unwrap()
     }
 
     async fn verify(&self) -> Verification {
-        let depth = Depth { payloads: true, outside: &[], pace: Pace::Full };
-        verify_organization(&self.store, self.signer.vkey(), self.org, depth, |_| {}).await.unwrap()
+        let depth = Depth::whole(&[]);
+        verify_organization(&self.store, self.signer.vkey(), self.org, depth, |_, _| {}).await.unwrap()
     }
 
     async fn run(&mut self, sql: &str) {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.superuser).await.unwrap();
+    }
+
+    /// Cuts the record to its first `size` entries, without a trace in the database.
+    async fn cut(&mut self, size: u32) {
+        self.run(&format!(
+            "DELETE FROM entries WHERE seq > {size}; DELETE FROM checkpoints;
+             UPDATE heads SET seq = {size}, entry_hash = (SELECT entry_hash FROM entries WHERE seq = {size})"
+        ))
+        .await;
+    }
+
+    /// The newest size that the file outside vouches for.
+    fn vouched(&self, file: &str) -> u64 {
+        let signed = read_newest(&self.folder.path().join(file), self.signer.vkey()).unwrap();
+        signed.into_iter().map(|signed| signed.size).max().unwrap_or(0)
+    }
+
+    /// The types of the entries, the last first.
+    async fn kinds(&mut self) -> Vec<String> {
+        sqlx::query_scalar("SELECT kind FROM entries ORDER BY seq DESC")
+            .fetch_all(&mut self.superuser)
+            .await
+            .unwrap()
     }
 
     async fn is_halted(&mut self) -> bool {
@@ -164,6 +201,7 @@ async fn each_change_is_found_for_what_it_is() {
             "UPDATE entries a SET payload = b.payload FROM entries b WHERE a.seq = 3 AND b.seq = 4",
             "payload_unreadable",
         ),
+        ("UPDATE entries SET correlation_id = gen_random_uuid() WHERE seq = 3", "entry_changed"),
         ("DELETE FROM entries WHERE seq = 3", "entry_missing"),
         ("DELETE FROM entries WHERE seq = 6", "head_differs"),
         ("UPDATE heads SET seq = 5", "head_differs"),
@@ -187,22 +225,17 @@ async fn a_rewritten_record_is_not_signed_and_halts() {
     assert_eq!(checkpointer.tick().await.unwrap(), 0, "a fork was signed");
     assert!(world.is_halted().await);
     let path = world.folder.path().join("checkpoints");
-    let opened = Checkpointer::open(world.store.clone(), Arc::clone(&world.signer), &path).await;
+    let opened = Checkpointer::open(world.recorder.clone(), Arc::clone(&world.signer), &path).await;
     assert!(opened.is_err_and(|error| error.to_string().contains("another root")));
 }
 
 #[tokio::test]
 async fn a_record_cut_short_refuses_the_start() {
     let (mut world, _) = World::start().await;
-    world
-        .run(
-            "DELETE FROM entries WHERE seq > 4; DELETE FROM checkpoints;
-             UPDATE heads SET seq = 4, entry_hash = (SELECT entry_hash FROM entries WHERE seq = 4)",
-        )
-        .await;
+    world.cut(4).await;
     assert!(world.verify().await.is_intact(), "the truncation is not good enough to test with");
     let path = world.folder.path().join("checkpoints");
-    let opened = Checkpointer::open(world.store.clone(), Arc::clone(&world.signer), &path).await;
+    let opened = Checkpointer::open(world.recorder.clone(), Arc::clone(&world.signer), &path).await;
     assert!(opened.is_err_and(|error| error.to_string().contains("behind its checkpoints")));
 }
 
@@ -214,4 +247,157 @@ async fn a_forged_checkpoint_is_not_continued() {
     let mut another = world.checkpointer().await;
     assert_eq!(another.tick().await.unwrap(), 0);
     assert!(world.is_halted().await);
+}
+
+#[tokio::test]
+async fn a_record_cut_short_while_serving_is_never_signed_again() {
+    let (mut world, mut checkpointer) = World::start().await;
+    world.cut(4).await;
+    assert!(world.verify().await.is_intact(), "the truncation is not good enough to test with");
+    assert_eq!(checkpointer.tick().await.unwrap(), 0, "a smaller tree was signed");
+    assert!(world.is_halted().await);
+    assert_eq!(world.kinds().await[0], "organization.halted");
+    // Grown past what was signed, with other entries.
+    for number in 0..4 {
+        world.append(100 + number).await;
+        assert_eq!(checkpointer.tick().await.unwrap(), 0, "a fork was signed");
+    }
+    assert_eq!(world.vouched("checkpoints"), 6);
+}
+
+#[tokio::test]
+async fn a_broken_record_is_halted_once_and_again_when_it_is_let_go() {
+    let (mut world, mut checkpointer) = World::start().await;
+    world.run("UPDATE entries SET refs = '{}' WHERE seq = 3; DELETE FROM checkpoints").await;
+    world.append(7).await;
+    let mut another = world.checkpointer_with("another").await;
+    for _ in 0..3 {
+        assert_eq!(another.tick().await.unwrap(), 0);
+        assert_eq!(checkpointer.tick().await.unwrap(), 0);
+    }
+    let halts = |kinds: Vec<String>| kinds.iter().filter(|kind| *kind == "organization.halted").count();
+    assert_eq!(halts(world.kinds().await), 1, "each round halts anew");
+    world.run("UPDATE heads SET halted = false").await;
+    assert_eq!(another.tick().await.unwrap(), 0);
+    assert!(world.is_halted().await, "let go, a broken record serves again");
+    assert_eq!(halts(world.kinds().await), 2);
+}
+
+#[tokio::test]
+async fn a_halt_holds_where_no_entry_can_be_added() {
+    let (mut world, mut checkpointer) = World::start().await;
+    world.run("UPDATE heads SET seq = 4, entry_hash = (SELECT entry_hash FROM entries WHERE seq = 4)").await;
+    assert_eq!(checkpointer.tick().await.unwrap(), 0);
+    assert!(world.is_halted().await);
+}
+
+#[tokio::test]
+async fn what_another_server_signed_holds_here_too() {
+    let (mut world, mut first) = World::start().await;
+    let mut second = world.checkpointer_with("second").await;
+    assert_eq!(second.tick().await.unwrap(), 0);
+    assert_eq!(world.vouched("second"), 6);
+    world.append(7).await;
+    assert_eq!(first.tick().await.unwrap(), 1);
+    second.tick().await.unwrap();
+    assert_eq!(world.vouched("second"), 7);
+    world.cut(6).await;
+    assert_eq!(second.tick().await.unwrap(), 0);
+    assert!(world.is_halted().await);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_reached_only_the_file_is_made_again() {
+    let (mut world, mut checkpointer) = World::start().await;
+    world.append(7).await;
+    world.run("CREATE TEMP TABLE before AS SELECT * FROM checkpoints").await;
+    assert_eq!(checkpointer.tick().await.unwrap(), 1);
+    // As after a crash between the file and the database.
+    world.run("DELETE FROM checkpoints; INSERT INTO checkpoints SELECT * FROM before").await;
+    for mut checkpointer in [checkpointer, world.checkpointer().await] {
+        world.run("DELETE FROM checkpoints; INSERT INTO checkpoints SELECT * FROM before").await;
+        assert_eq!(checkpointer.tick().await.unwrap(), 1);
+        assert!(!world.is_halted().await);
+        assert!(world.verify().await.is_intact());
+    }
+    assert_eq!(world.vouched("checkpoints"), 7);
+}
+
+#[tokio::test]
+async fn an_invented_checkpoint_or_tile_stops_nobody_elses() {
+    let (mut world, mut checkpointer) = World::start().await;
+    let theirs = world.org;
+    world.org = OrgId::new(Timestamp::from_micros(2), [8; 10]);
+    world.found().await;
+    world
+        .run(&format!(
+            "INSERT INTO checkpoints SELECT org_id, 1000, root, frontier, note, now() FROM checkpoints;
+             INSERT INTO tiles VALUES ('{theirs}', 8, 0, sha256('x'))"
+        ))
+        .await;
+    assert_eq!(checkpointer.tick().await.unwrap(), 1, "one organization's row stops another's checkpoint");
+    assert!(world.verify().await.is_intact());
+    world.org = theirs;
+    assert!(world.is_halted().await);
+    let codes: Vec<_> = world.verify().await.faults.iter().map(|fault| fault.code).collect();
+    assert!(codes.contains(&"checkpoint_invalid") && codes.contains(&"tile_differs"), "{codes:?}");
+}
+
+#[tokio::test]
+async fn tiles_are_what_the_entries_make_them() {
+    let (mut world, mut checkpointer) = World::start().await;
+    for number in 6..600 {
+        world.append(number).await;
+    }
+    assert_eq!(checkpointer.tick().await.unwrap(), 1);
+    let whole = world.verify().await;
+    assert!(whole.is_intact() && whole.complete && whole.entries == 600, "{whole:?}");
+    world.run("CREATE TEMP TABLE before AS SELECT * FROM tiles").await;
+    for change in [
+        "UPDATE tiles SET hash = sha256('x') WHERE index = 1",
+        "DELETE FROM tiles WHERE index = 0",
+        "INSERT INTO tiles SELECT org_id, level, 7, hash FROM tiles WHERE index = 0",
+    ] {
+        world.run(change).await;
+        let codes: Vec<_> = world.verify().await.faults.iter().map(|fault| fault.code).collect();
+        assert_eq!(codes, ["tile_differs"], "{change}");
+        world.run("DELETE FROM tiles; INSERT INTO tiles SELECT * FROM before").await;
+    }
+}
+
+#[tokio::test]
+async fn a_verification_that_runs_out_of_time_says_so() {
+    let (world, _) = World::start().await;
+    let depth = Depth { until: Some(tokio::time::Instant::now()), ..Depth::whole(&[]) };
+    let found =
+        verify_organization(&world.store, world.signer.vkey(), world.org, depth, |_, _| {}).await.unwrap();
+    assert!(!found.complete && found.entries == 0 && found.is_intact(), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_key_destroyed_without_a_word_hides_nothing() {
+    let (mut world, _) = World::start().await;
+    let subject = PrincipalId::from_uuid(world.org.as_uuid());
+    let mut scoped = world.store.write(&Scope::installation(world.org)).await.unwrap();
+    let org_key = world.store.keyring().org_key(world.org).await.unwrap();
+    let key = world.store.keyring().create_subject_key(&mut scoped, &org_key, subject).await.unwrap().id();
+    let mut change = Change::new("test.happened", Epoch::Keep, ("test", key.to_string()), json!({}));
+    change.subject = Some(subject);
+    world.recorder.commit(scoped, Actor::installation(), change).await.unwrap();
+    world.run("UPDATE data_keys SET wrapped = NULL, destroyed_at = now() WHERE subject_id IS NOT NULL").await;
+    // A process that never opened the key.
+    let (store, _) = connect(&world.database, &world.custody, Arc::new(ManualClock::new(NOW))).await;
+    let verify = async || {
+        let vkey = world.signer.vkey();
+        verify_organization(&store, vkey, world.org, Depth::whole(&[]), |_, _| {}).await.unwrap()
+    };
+    let found = verify().await;
+    let codes: Vec<_> = found.faults.iter().map(|fault| fault.code).collect();
+    assert_eq!((found.shredded, codes), (1, vec!["payload_unreadable"]));
+    // With the record's word for it, it is an erasure.
+    let scoped = world.store.write(&Scope::installation(world.org)).await.unwrap();
+    let change = Change::new("subject.erased", Epoch::Keep, ("data_key", key.to_string()), json!({}));
+    world.recorder.commit(scoped, Actor::installation(), change).await.unwrap();
+    let found = verify().await;
+    assert!(found.is_intact() && found.shredded == 1, "{found:?}");
 }

@@ -2,12 +2,14 @@
 
 use chancery_api::{Code, RecordEntry, RecordFault, RecordQuery, RecordVerification};
 use chancery_authenticate::permission::RecordRead;
+use chancery_evidence::{Checkpoint, origin};
 use chancery_record::evidence;
 use chancery_record::query::{self, Filter, StoredEntry};
-use chancery_record::verify::{Depth, Pace, verify_organization};
+use chancery_record::verify::{Depth, verify_organization};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::{Answer, ApiError, Cx, Many, Needs, Plain, Query, Route, hex};
+use crate::{Answer, ApiError, Cx, Many, Needs, Plain, Query, Route, Witness, hex};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -15,8 +17,10 @@ pub(super) fn routes() -> Vec<Route> {
             .named("record.list", "Entries of the record, newest first, opened."),
         Route::get("/api/v1/record/verify", verify).named(
             "record.verify",
-            "Verifies the organization's whole record: chain, tree, checkpoints, payloads.",
-        ),
+            "Verifies the organization's record: chain, tree, checkpoints, payloads, lists. A record too long \
+             for one request is read as far as time allows: `complete` says whether it was read whole.",
+        )
+        .may(&[Code::VerificationRunning]),
         Route::get("/api/v1/record/checkpoint", checkpoint)
             .named("record.checkpoint", "The newest signed checkpoint (C2SP tlog-checkpoint).")
             .may(&[Code::CheckpointPending]),
@@ -57,9 +61,16 @@ async fn view(
 
 async fn verify(cx: Cx<Needs<RecordRead>>) -> Result<Answer<RecordVerification>, ApiError> {
     cx.confirm().await?;
-    let depth = Depth { payloads: true, outside: &[], pace: Pace::Full };
-    let found = verify_organization(&cx.app.store, &cx.app.checkpoint_key, cx.org(), depth, |_| {}).await?;
+    let Witness { key, outside, turn } = &cx.app.witness;
+    let _turn = turn.try_acquire().map_err(|_| {
+        ApiError::new(Code::VerificationRunning, "a record is being verified; try again").retry_after(5)
+    })?;
+    let outside: Vec<Checkpoint> = outside.of(&origin(key.name(), cx.org())).into_iter().collect();
+    let until = Instant::now() + cx.app.bounds.request_time / 2;
+    let depth = Depth { until: Some(until), ..Depth::whole(&outside) };
+    let found = verify_organization(&cx.app.store, key, cx.org(), depth, |_, _| {}).await?;
     Ok(Answer::read(RecordVerification {
+        complete: found.complete,
         intact: found.is_intact(),
         entries: found.entries,
         shredded: found.shredded,

@@ -9,7 +9,7 @@ use chancery_authenticate::{Authenticator, Entrance, KnownEpochs, RoleRights};
 use chancery_crypto::{Algorithm, Custody, Random, SigningKey, SystemRandom, sha256};
 use chancery_decide::{ROLE_POLICY, RoleTable};
 use chancery_evidence::CheckpointSigner;
-use chancery_http::{App, Bounds, router, routes};
+use chancery_http::{App, Bounds, Witness, router, routes};
 use chancery_keys::LastUsed;
 use chancery_keys::api_key::{self, Creator, NewApiKey};
 use chancery_keys::format::KeyPrefix;
@@ -20,6 +20,7 @@ use chancery_model::{
 use chancery_people::member::{self, NewMember};
 use chancery_people::{Profile, organization};
 use chancery_policies::PolicyCache;
+use chancery_record::checkpoint::Outside;
 use chancery_record::{Actor, QueueLimits, Recorder};
 use chancery_screen::{Limits, Rate};
 use chancery_store::provision::{Logins, provision};
@@ -148,7 +149,10 @@ impl World {
             signing_keys: SigningKeys::default(),
             key_pool: KeyPool::fill(Stock { rs256: 1, es256: 1, eddsa: 1 }),
             policies: PolicyCache::new(Vec::new()),
-            checkpoint_key: CheckpointSigner::new("test".to_owned(), signing).unwrap().vkey().clone(),
+            witness: Witness::new(
+                CheckpointSigner::new("test".to_owned(), signing).unwrap().vkey().clone(),
+                Outside::default(),
+            ),
             recorder: Recorder::start(store.clone(), right, QueueLimits::default()),
             clock: time,
             random,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use chancery_model::OrgId;
-use chancery_record::verify::{Depth, Pace, Verification, verify_organization};
+use chancery_record::checkpoint::read_newest;
+use chancery_record::verify::{Depth, Verification, verify_organization};
 use http::Method;
 use serde_json::json;
 use sqlx::postgres::PgConnection;
@@ -16,7 +17,6 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use super::scene::{Scene, found};
 use super::story::Story;
 use crate::assemble::Running;
-use crate::operate::outside;
 
 /// One way to change the past: what is said of it, its statements, and the fault that betrays it.
 /// `$ORG` stands for the organization.
@@ -63,8 +63,8 @@ const ATTEMPTS: [Attempt; 4] = [
     },
 ];
 
-/// The tables of a record.
-const TABLES: [&str; 3] = ["entries", "checkpoints", "heads"];
+/// The tables of a record, the head first: whoever holds it keeps the server from writing meanwhile.
+const TABLES: [&str; 3] = ["heads", "entries", "checkpoints"];
 
 pub(super) async fn tell(story: &mut Story, scene: &Scene, running: &Running) -> anyhow::Result<()> {
     story.step("The database's superuser rewrites the past: each time it shows")?;
@@ -108,7 +108,7 @@ async fn experiment(running: &Running, scene: &Scene) -> anyhow::Result<OrgId> {
     }
     let origin = chancery_evidence::origin(running.vkey.name(), founded.org);
     for _ in 0..100 {
-        let signed = outside(&scene.checkpoints, &running.vkey)?;
+        let signed = read_newest(&scene.checkpoints, &running.vkey)?;
         if signed.iter().any(|signed| signed.origin == origin && signed.size >= entries) {
             return Ok(founded.org);
         }
@@ -132,11 +132,11 @@ async fn verify(
     knows: Outside,
 ) -> anyhow::Result<Verification> {
     let outside = match knows {
-        Outside::Known => outside(&scene.checkpoints, &running.vkey)?,
+        Outside::Known => read_newest(&scene.checkpoints, &running.vkey)?,
         Outside::Unknown => Vec::new(),
     };
-    let depth = Depth { payloads: true, outside: &outside, pace: Pace::Full };
-    Ok(verify_organization(&running.books.store, &running.vkey, org, depth, |_| {}).await?)
+    let depth = Depth::whole(&outside);
+    Ok(verify_organization(&running.books.store, &running.vkey, org, depth, |_, _| {}).await?)
 }
 
 async fn copy_aside(superuser: &mut PgConnection, org: OrgId) -> anyhow::Result<()> {
@@ -148,14 +148,16 @@ async fn copy_aside(superuser: &mut PgConnection, org: OrgId) -> anyhow::Result<
 }
 
 async fn put_back(superuser: &mut PgConnection, org: OrgId) -> anyhow::Result<()> {
-    for table in TABLES {
-        let back = format!(
-            "DELETE FROM {table} WHERE org_id = $ORG; INSERT INTO {table} SELECT * FROM aside_{table}; \
-             DROP TABLE aside_{table}"
-        );
-        execute(superuser, &back, org).await?;
-    }
-    Ok(())
+    let back: Vec<String> = TABLES
+        .iter()
+        .map(|table| {
+            format!(
+                "DELETE FROM {table} WHERE org_id = $ORG; INSERT INTO {table} SELECT * FROM aside_{table}; \
+                 DROP TABLE aside_{table};"
+            )
+        })
+        .collect();
+    execute(superuser, &back.concat(), org).await
 }
 
 /// Runs statements of ours, with an id in them: nothing needs quoting.

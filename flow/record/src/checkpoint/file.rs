@@ -55,34 +55,10 @@ impl CheckpointFile {
     /// See [`CheckpointFileError`].
     pub fn open(path: &Path, key: &VerifierKey) -> Result<Self, CheckpointFileError> {
         let failed = |source| CheckpointFileError::Io { path: path.to_owned(), source };
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(failed(error)),
-        };
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        let mut newest: HashMap<String, (Checkpoint, String)> = HashMap::new();
-        let keys = [key.clone()];
-        for (number, line) in bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').enumerate()
-        {
-            if line.is_empty() {
-                continue;
-            }
-            let refuse = |reason: String| CheckpointFileError::Line {
-                path: path.to_owned(),
-                line: number + 1,
-                reason,
-            };
-            let note: String = serde_json::from_slice(line).map_err(|error| refuse(error.to_string()))?;
-            let checkpoint = Checkpoint::open(&note, &keys).map_err(|error| refuse(error.to_string()))?;
-            let known = newest.get(&checkpoint.origin);
-            if known.is_none_or(|(known, _)| known.size <= checkpoint.size) {
-                newest.insert(checkpoint.origin.clone(), (checkpoint, note));
-            }
-        }
+        let Contents { newest, whole } = read(path, key)?;
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
-        let written = u64::try_from(whole).unwrap_or(u64::MAX);
-        file.set_len(written).map_err(failed)?;
+        file.set_len(whole).map_err(failed)?;
+        let written = whole;
         Ok(Self { path: path.to_owned(), file, written, compact_at: COMPACT_FROM.max(written * 2), newest })
     }
 
@@ -98,12 +74,17 @@ impl CheckpointFile {
     pub fn append(&mut self, checkpoints: Vec<(Checkpoint, String)>) -> Result<(), CheckpointFileError> {
         let failed = |source| CheckpointFileError::Io { path: self.path.clone(), source };
         let mut lines = Vec::new();
+        for (_, note) in &checkpoints {
+            write_line(&mut lines, note).map_err(failed)?;
+        }
+        if let Err(error) = self.file.write_all(&lines).and_then(|()| self.file.sync_data()) {
+            // What was written in part would spoil the line after it.
+            self.file.set_len(self.written).map_err(failed)?;
+            return Err(failed(error));
+        }
         for (checkpoint, note) in checkpoints {
-            write_line(&mut lines, &note).map_err(failed)?;
             self.newest.insert(checkpoint.origin.clone(), (checkpoint, note));
         }
-        self.file.write_all(&lines).map_err(failed)?;
-        self.file.sync_data().map_err(failed)?;
         self.written += u64::try_from(lines.len()).unwrap_or(0);
         if self.written >= self.compact_at { self.compact() } else { Ok(()) }
     }
@@ -134,6 +115,46 @@ impl CheckpointFile {
         self.compact_at = COMPACT_FROM.max(self.written * 2);
         Ok(())
     }
+}
+
+/// What a file vouches for, and how many bytes of it are whole lines.
+struct Contents {
+    newest: HashMap<String, (Checkpoint, String)>,
+    whole: u64,
+}
+
+/// The newest checkpoint of each log in a file. Only read: the file belongs to the server that writes
+/// it, and a last line without its end is being written at this moment. No file vouches for nothing.
+///
+/// # Errors
+/// When the file does not read, or holds something that is not this installation's.
+pub fn read_newest(path: &Path, key: &VerifierKey) -> Result<Vec<Checkpoint>, CheckpointFileError> {
+    Ok(read(path, key)?.newest.into_values().map(|(checkpoint, _)| checkpoint).collect())
+}
+
+fn read(path: &Path, key: &VerifierKey) -> Result<Contents, CheckpointFileError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(source) => return Err(CheckpointFileError::Io { path: path.to_owned(), source }),
+    };
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    let mut newest: HashMap<String, (Checkpoint, String)> = HashMap::new();
+    let keys = [key.clone()];
+    for (number, line) in bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').enumerate() {
+        if line.is_empty() {
+            continue;
+        }
+        let refuse =
+            |reason: String| CheckpointFileError::Line { path: path.to_owned(), line: number + 1, reason };
+        let note: String = serde_json::from_slice(line).map_err(|error| refuse(error.to_string()))?;
+        let checkpoint = Checkpoint::open(&note, &keys).map_err(|error| refuse(error.to_string()))?;
+        let known = newest.get(&checkpoint.origin);
+        if known.is_none_or(|(known, _)| known.size <= checkpoint.size) {
+            newest.insert(checkpoint.origin.clone(), (checkpoint, note));
+        }
+    }
+    Ok(Contents { newest, whole: u64::try_from(whole).unwrap_or(u64::MAX) })
 }
 
 fn write_line(lines: &mut Vec<u8>, note: &str) -> io::Result<()> {

@@ -179,7 +179,7 @@ fn link<'a>(
             (None, Some(tip)) => {
                 let link = linked.rows.entries.push(tip, &job.entry, now);
                 if let Some(intent) = &job.intent {
-                    linked.rows.intents.push(job.entry.org, intent, link.seq, now);
+                    linked.rows.intents.push(job.entry.org, intent, link.seq, tip.last_time);
                 }
                 linked.appended = true;
                 Planned::Append(link)

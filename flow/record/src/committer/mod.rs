@@ -160,7 +160,7 @@ impl Committer {
     async fn attempt(&mut self, group: &mut Group) -> Result<Vec<Answer>, StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.store.committer_connection().await?,
+            None => self.store.appender_connection().await?,
         };
         if let Some(plan) = &group.doubt {
             let happened = was_committed(&mut connection, &group.jobs, plan).await?;

@@ -36,7 +36,7 @@ impl World {
         let postgres = TestPostgres::shared().await.unwrap();
         let migrations = [chancery_store::MIGRATIONS, chancery_mint::MIGRATIONS, crate::MIGRATIONS].concat();
         let texts: Vec<&[u8]> = migrations.iter().map(|migration| migration.sql.as_bytes()).collect();
-        let digest = crate::entry::hex(&chancery_crypto::sha256(&texts));
+        let digest = chancery_evidence::Hex(chancery_crypto::sha256(&texts)).to_string();
         let database = postgres
             .database_from(&format!("record_{}", &digest[..16]), async |postgres, name| {
                 let logins =
@@ -59,7 +59,7 @@ impl World {
         let mut founding = theirs.write(&Scope::founding(org)).await.unwrap();
         theirs.keyring().create_org_key(&mut founding).await.unwrap();
         other.commit(founding, Actor::installation(), happened(org, Epoch::Keep)).await.unwrap();
-        let committer = store.committer_connection().await.unwrap();
+        let committer = store.appender_connection().await.unwrap();
         let superuser = PgConnection::connect_with(&database.superuser()).await.unwrap();
         let tips = Tips::default();
         Self { store, right, other, committer, superuser, org, tips, _folder: folder, _database: database }

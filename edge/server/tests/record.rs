@@ -1,0 +1,104 @@
+//! A record that somebody with the database in hand changed, seen from outside of a running server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use chancery_testkit::Client;
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+use support::{Twins, redemption, refund, text};
+
+/// A change to a table that repeats what entries say, and the fault that betrays it.
+const CHANGES: [(&str, &str, &str); 14] = [
+    ("intents", "UPDATE intents SET effect = 'deny' WHERE effect = 'allow'", "intent_differs"),
+    ("intents", "UPDATE intents SET action = 'payments.read' WHERE effect = 'allow'", "intent_differs"),
+    ("intents", "UPDATE intents SET resource_type = 'Invoice'", "intent_differs"),
+    ("intents", "UPDATE intents SET risk = risk + 1", "intent_differs"),
+    ("intents", "UPDATE intents SET environment = 'test'", "intent_differs"),
+    ("intents", "UPDATE intents SET principal_id = key_id", "intent_differs"),
+    ("intents", "UPDATE intents SET principal_kind = 'member'", "intent_differs"),
+    ("intents", "UPDATE intents SET key_id = principal_id", "intent_differs"),
+    ("intents", "UPDATE intents SET created_at = created_at - interval '1 day'", "intent_differs"),
+    ("intents", "UPDATE intents SET token = NULL", "intent_differs"),
+    ("intents", "DELETE FROM intents", "intent_differs"),
+    (
+        "intents",
+        "INSERT INTO intents
+         SELECT org_id, gen_random_uuid(), seq, principal_kind, principal_id, key_id, action, resource_type,
+                effect, risk, environment, created_at, token FROM intents LIMIT 1",
+        "intent_invented",
+    ),
+    ("token_uses", "DELETE FROM token_uses", "use_differs"),
+    (
+        "token_uses",
+        "INSERT INTO token_uses SELECT org_id, sha256(nonce_hash), token_id, intent_id, key_id, used_at
+         FROM token_uses LIMIT 1",
+        "use_invented",
+    ),
+];
+
+#[test]
+fn what_tables_repeat_is_held_to_what_entries_say() {
+    let twins = Twins::start();
+    let mut superuser = twins.superuser();
+    let mut admin = twins.admin(0);
+    let token = twins.token(1);
+    twins.client(0, &twins.desk.redeemer).made("/api/v1/tokens/verify", &redemption(1, &token)).unwrap();
+    let mut run = |sql: String| {
+        let run = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut superuser);
+        twins.runtime.block_on(run).unwrap();
+    };
+    let before = verified(&mut admin);
+    assert!(before["intact"] == true && before["complete"] == true, "{before}");
+    run("CREATE SCHEMA aside".to_owned());
+    for table in ["intents", "token_uses"] {
+        run(format!("CREATE TABLE aside.{table} AS SELECT * FROM {table}"));
+    }
+    for (table, change, code) in CHANGES {
+        run(change.to_owned());
+        let found = verified(&mut admin);
+        run(format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM aside.{table}"));
+        let codes: Vec<&str> =
+            found["faults"].as_array().unwrap().iter().filter_map(|fault| fault["code"].as_str()).collect();
+        assert!(codes.contains(&code), "{change}: {codes:?}");
+    }
+    assert!(verified(&mut admin)["intact"] == true);
+    twins.stop();
+}
+
+/// What the server finds; another verification may just be running.
+fn verified(admin: &mut Client) -> Value {
+    let answer = admin.get("/api/v1/record/verify").unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    answer.data()
+}
+
+#[test]
+fn a_running_server_halts_a_broken_record_and_says_why() {
+    let twins = Twins::start();
+    twins.token(1);
+    let mut superuser = twins.superuser();
+    let change = sqlx::raw_sql("UPDATE intents SET effect = 'deny'").execute(&mut superuser);
+    twins.runtime.block_on(change).unwrap();
+    let mut agent = twins.client(1, &twins.desk.key);
+    let until = Instant::now() + Duration::from_secs(60);
+    // The background verifier comes by.
+    while agent.post("/api/v1/intents", &refund(2)).unwrap().status == 200 {
+        assert!(Instant::now() < until, "the broken record still serves");
+    }
+    let answer = agent.post("/api/v1/intents", &refund(2)).unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (403, "organization_halted"));
+    let entries = twins.admin(0).get("/api/v1/record?type=organization.halted").unwrap().data();
+    assert_eq!(text(&entries, "/0/payload/actor/type"), "installation");
+    assert_eq!(text(&entries, "/0/payload/fault/code"), "intent_differs");
+    twins.stop();
+}

@@ -1,0 +1,80 @@
+//! One organization's next checkpoint: from the last one to the head, everything recomputed.
+
+use chancery_evidence::{Checkpoint, CheckpointSigner};
+use sqlx::PgConnection;
+
+use super::CheckpointError;
+use super::stored::{Made, Standing, resume};
+use crate::breaks::Broken;
+use crate::scan::{Break, Walk, piece};
+
+/// The most entries of one organization that one round takes, so that a long record that was not
+/// signed for a while does not keep the others waiting.
+const MOST: u64 = 65_536;
+
+/// What came of an organization's turn.
+pub(super) enum Advanced {
+    /// There is a checkpoint, and the walk that led to it.
+    Made(Made, Walk),
+    /// The record is not what it must be. Nothing is signed.
+    Broken(Broken),
+}
+
+/// An organization's turn: where it stands, what is known of it, and what signs.
+pub(super) struct Turn<'a> {
+    pub(super) signer: &'a CheckpointSigner,
+    pub(super) standing: Standing,
+    pub(super) origin: String,
+    /// The newest checkpoint outside Postgres.
+    pub(super) outside: Option<Checkpoint>,
+    /// Where this process's last walk ended.
+    pub(super) walk: Option<Walk>,
+}
+
+impl Turn<'_> {
+    /// Walks on and signs what is found there. A tree smaller than one that was signed before is never
+    /// signed, whatever the database says: neither the newest checkpoint outside nor the one inside is
+    /// ever followed by a smaller one.
+    pub(super) async fn advance(self, connection: &mut PgConnection) -> Result<Advanced, CheckpointError> {
+        let Standing { org, seq, signed, .. } = self.standing;
+        let vouched = self.outside.as_ref().map_or(0, |outside| outside.size);
+        if seq < vouched.max(signed) {
+            return Ok(broken("record_truncated", vouched.max(signed)));
+        }
+        let mut walk = match self.walk {
+            Some(walk) if walk.frontier.size() == signed => walk,
+            _ => match resume(connection, self.signer.vkey(), org, signed).await? {
+                Some(walk) => walk,
+                None => return Ok(broken("checkpoint_invalid", signed)),
+            },
+        };
+        let goal = seq.min(walk.frontier.size().saturating_add(MOST)).max(vouched);
+        let mut tiles = Vec::new();
+        while walk.frontier.size() < goal {
+            let before = walk.frontier.size();
+            let rows = piece(connection, org, before, false).await?;
+            for row in rows.iter().take_while(|row| row.seq() <= goal) {
+                let stepped = walk.step(row, &mut |level, index, hash| tiles.push((level, index, hash)));
+                let fork = self.outside.as_ref().is_some_and(|outside| {
+                    outside.size == walk.frontier.size() && outside.root != walk.frontier.root()
+                });
+                if let Some(code) = stepped.err().map(Break::code).or(fork.then_some("root_differs")) {
+                    return Ok(broken(code, row.seq()));
+                }
+            }
+            if walk.frontier.size() == before {
+                return Ok(broken("entry_missing", before + 1));
+            }
+            // Requests come between the pieces.
+            tokio::task::yield_now().await;
+        }
+        let checkpoint = Checkpoint { origin: self.origin, size: goal, root: walk.frontier.root() };
+        let note = self.signer.sign(&checkpoint)?;
+        let frontier = walk.frontier.to_bytes();
+        Ok(Advanced::Made(Made { org, frontier, note, checkpoint, tiles }, walk))
+    }
+}
+
+const fn broken(code: &'static str, seq: u64) -> Advanced {
+    Advanced::Broken(Broken { code, seq })
+}

@@ -1,0 +1,68 @@
+//! Verifying all records, one after the other, without end and without hurry.
+
+use std::time::Duration;
+
+use chancery_evidence::{Checkpoint, VerifierKey, origin};
+use chancery_model::OrgId;
+use chancery_store::StoreError;
+use tokio::time::{Instant, sleep};
+
+use super::{Depth, Pace, verify_organization};
+use crate::Recorder;
+use crate::breaks::{self, Broken};
+use crate::checkpoint::Outside;
+
+/// The pause between two organizations: it bounds what many small records take.
+const BETWEEN: Duration = Duration::from_millis(100);
+
+/// Verifies all records, again and again; a break raises a metric and halts the organization, with an
+/// entry that says why.
+///
+/// `rest` is the pause between two passes.
+pub async fn verify_forever(
+    recorder: Recorder,
+    key: VerifierKey,
+    outside: Outside,
+    rest: Duration,
+    stop: impl Future<Output = ()>,
+) {
+    let passes = async {
+        loop {
+            let began = Instant::now();
+            pass(&recorder, &key, &outside).await;
+            metrics::gauge!("record_verification_pass_seconds").set(began.elapsed().as_secs_f64());
+            sleep(rest).await;
+        }
+    };
+    tokio::select! { () = passes => {} () = stop => {} }
+}
+
+async fn pass(recorder: &Recorder, key: &VerifierKey, outside: &Outside) {
+    let orgs = match recorder.store.organizations().await {
+        Ok(orgs) => orgs,
+        Err(error) => return tracing::warn!(%error, "the records can't be verified now"),
+    };
+    metrics::gauge!("record_organizations").set(f64::from(u32::try_from(orgs.len()).unwrap_or(u32::MAX)));
+    for org in orgs {
+        if let Err(error) = verify_one(recorder, key, outside, org).await {
+            tracing::warn!(%error, %org, "a record could not be verified now");
+        }
+        sleep(BETWEEN).await;
+    }
+}
+
+async fn verify_one(
+    recorder: &Recorder,
+    key: &VerifierKey,
+    outside: &Outside,
+    org: OrgId,
+) -> Result<(), StoreError> {
+    let outside: Vec<Checkpoint> = outside.of(&origin(key.name(), org)).into_iter().collect();
+    let depth = Depth { payloads: true, outside: &outside, pace: Pace::Gentle, until: None };
+    let found = verify_organization(&recorder.store, key, org, depth, |_, _| {}).await?;
+    metrics::counter!("record_verified_entries_total").increment(found.entries);
+    if let Some(fault) = found.faults.first() {
+        breaks::halt(recorder, org, Broken { code: fault.code, seq: fault.seq }).await?;
+    }
+    Ok(())
+}
