@@ -23,6 +23,7 @@ mod entry;
 pub mod evidence;
 pub mod idempotency;
 mod intents;
+pub mod meters;
 mod open;
 pub mod query;
 mod recorder;

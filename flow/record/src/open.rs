@@ -216,6 +216,7 @@ impl Recorder {
             .await?;
         match answer {
             Answer::Committed(receipt) => {
+                metrics::counter!("decisions_total", "effect" => effect).increment(1);
                 Ok(Opening::Opened(Box::new(Opened { outcome, decision, receipt })))
             }
             Answer::Claimed(earlier, receipt) => {

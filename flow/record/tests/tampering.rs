@@ -266,6 +266,20 @@ async fn a_record_cut_short_while_serving_is_never_signed_again() {
 }
 
 #[tokio::test]
+async fn a_record_cut_back_to_an_older_checkpoint_is_halted() {
+    let (mut world, mut checkpointer) = World::start().await;
+    world.run("CREATE TEMP TABLE older AS SELECT * FROM checkpoints").await;
+    world.append(7).await;
+    assert_eq!(checkpointer.tick().await.unwrap(), 1);
+    world.cut(6).await;
+    world.run("INSERT INTO checkpoints SELECT * FROM older").await;
+    assert!(world.verify().await.is_intact(), "the truncation is not good enough to test with");
+    assert_eq!(checkpointer.tick().await.unwrap(), 0);
+    assert!(world.is_halted().await);
+    assert_eq!(world.vouched("checkpoints"), 7);
+}
+
+#[tokio::test]
 async fn a_broken_record_is_halted_once_and_again_when_it_is_let_go() {
     let (mut world, mut checkpointer) = World::start().await;
     world.run("UPDATE entries SET refs = '{}' WHERE seq = 3; DELETE FROM checkpoints").await;
@@ -349,6 +363,12 @@ async fn tiles_are_what_the_entries_make_them() {
     for number in 6..600 {
         world.append(number).await;
     }
+    world.run("INSERT INTO tiles SELECT org_id, 8, 1, sha256('x') FROM heads").await;
+    assert_eq!(checkpointer.tick().await.unwrap(), 1, "an invented tile stops the checkpoints");
+    let codes: Vec<_> = world.verify().await.faults.iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["tile_differs"]);
+    // Both are made again from the entries.
+    world.run("DELETE FROM tiles; DELETE FROM checkpoints").await;
     assert_eq!(checkpointer.tick().await.unwrap(), 1);
     let whole = world.verify().await;
     assert!(whole.is_intact() && whole.complete && whole.entries == 600, "{whole:?}");

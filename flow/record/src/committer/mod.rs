@@ -117,6 +117,8 @@ impl Committer {
     pub(crate) async fn run(mut self) {
         while let Some(jobs) = self.queue.take(BATCH).await {
             metrics::histogram!("record_batch_jobs").record(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
+            metrics::gauge!("record_queue_jobs")
+                .set(f64::from(u32::try_from(self.queue.len()).unwrap_or(u32::MAX)));
             self.commit(jobs).await;
         }
         if let Some(connection) = self.connection.take() {
