@@ -129,18 +129,17 @@ impl Custody {
         })
     }
 
-    /// Destroys the versions before `version`: what is still wrapped under them is lost.
+    /// Destroys the versions before `version`: what is still wrapped under them is lost. Gives how many.
     ///
     /// # Errors
     /// When that would destroy the version in use, or the file can't be read or written; then
     /// nothing changed.
-    pub fn drop_versions_before(&self, version: u32) -> Result<(), KekError> {
+    pub fn drop_versions_before(&self, version: u32) -> Result<usize, KekError> {
         self.change(|ring| {
             if version > ring.active.version {
                 return Err(KekError::InUse { active: ring.active.version });
             }
-            ring.drop_versions_before(version);
-            Ok(())
+            Ok(ring.drop_versions_before(version))
         })
     }
 

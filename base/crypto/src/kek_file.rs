@@ -141,8 +141,10 @@ impl Ring {
         Some(version)
     }
 
-    pub(crate) fn drop_versions_before(&mut self, version: u32) {
+    pub(crate) fn drop_versions_before(&mut self, version: u32) -> usize {
+        let before = self.older.len();
         self.older.retain(|kek| kek.version >= version);
+        before - self.older.len()
     }
 
     pub(crate) fn read(path: &Path) -> Result<Self, KekError> {

@@ -34,6 +34,8 @@ pub use jwk::JwkError;
 pub use kek::{Custody, WrappedKey};
 pub use kek_file::KekError;
 pub use random::{Random, SeededRandom, SystemRandom};
-pub use seal::{Context, DataKey, OpenError, open, seal, sealed_under, unwrap_under, wrap_under};
+pub use seal::{
+    Context, DataKey, OpenError, kek_version, open, seal, sealed_under, unwrap_under, wrap_under,
+};
 pub use sealed::{SealError, Sealed};
 pub use sign::{Algorithm, PublicKey, SignError, SigningKey, UnknownAlgorithm};

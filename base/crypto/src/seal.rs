@@ -201,6 +201,15 @@ pub fn sealed_under(envelope: &[u8]) -> Result<Uuid, OpenError> {
     Ok(Envelope::parse(envelope)?.names.data_key_id)
 }
 
+/// The version of the KEK that an envelope of [`crate::Custody::wrap`] names; 0 for a key that another
+/// data key wraps. Trust it to find the KEK, not to be true.
+///
+/// # Errors
+/// When the bytes are not an envelope.
+pub fn kek_version(envelope: &[u8]) -> Result<u32, OpenError> {
+    Ok(Envelope::parse(envelope)?.names.kek_version)
+}
+
 /// Wraps `child` under `parent`, such as a subject's key under its organization's.
 #[must_use]
 pub fn wrap_under(parent: &DataKey, context: &Context<'_>, child: &DataKey, random: &dyn Random) -> Vec<u8> {

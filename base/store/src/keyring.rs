@@ -233,15 +233,14 @@ impl Keyring {
     pub async fn rewrap_org_key(&self, scoped: &mut Scoped<Write>) -> Result<Option<u32>, KeyringError> {
         let org = scoped.org();
         let newest = self.custody.active_version();
-        let stored: Option<(Uuid, Vec<u8>, i32)> = sqlx::query_as(
-            "SELECT id, wrapped, kek_version FROM data_keys
-             WHERE org_id = $1 AND subject_id IS NULL FOR UPDATE",
+        let stored: Option<(Uuid, Vec<u8>)> = sqlx::query_as(
+            "SELECT id, wrapped FROM data_keys WHERE org_id = $1 AND subject_id IS NULL FOR UPDATE",
         )
         .bind(org.as_uuid())
         .fetch_optional(scoped.connection())
         .await?;
-        let (id, wrapped, version) = stored.ok_or(KeyringError::Missing)?;
-        if u32::try_from(version).is_ok_and(|version| version >= newest) {
+        let (id, wrapped) = stored.ok_or(KeyringError::Missing)?;
+        if chancery_crypto::kek_version(&wrapped)? >= newest {
             return Ok(None);
         }
         let row = wrap_row(id, None);
@@ -255,6 +254,21 @@ impl Keyring {
             .execute(scoped.connection())
             .await?;
         Ok(Some(again.kek_version))
+    }
+
+    /// The version of the KEK that wraps the organization's key, by what its envelope says.
+    ///
+    /// # Errors
+    /// See [`KeyringError`].
+    pub async fn org_key_version<M>(&self, scoped: &mut Scoped<M>) -> Result<u32, KeyringError> {
+        let org = scoped.org();
+        let wrapped: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT wrapped FROM data_keys WHERE org_id = $1 AND subject_id IS NULL")
+                .bind(org.as_uuid())
+                .fetch_optional(scoped.connection())
+                .await?
+                .flatten();
+        Ok(chancery_crypto::kek_version(&wrapped.ok_or(KeyringError::Missing)?)?)
     }
 
     async fn insert(

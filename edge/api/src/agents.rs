@@ -40,17 +40,23 @@ pub struct CreateAgent {
     #[schema(max_length = 1000)]
     #[serde(default)]
     pub description: String,
-    /// The member who answers for it: the caller when absent.
+    /// The member who answers for it: the caller when absent. Another than the caller needs the scope
+    /// `members:manage` too.
     #[schema(value_type = Option<String>, format = Uuid)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<MemberId>,
 }
 
-/// What to change of an agent.
+/// What to change of an agent: one thing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeAgent {
-    /// The new owner.
-    #[schema(value_type = String, format = Uuid)]
-    pub owner_id: MemberId,
+    /// The new name.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<DisplayName>,
+    /// The new owner. Giving or taking an agent needs the scope `members:manage` too.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<MemberId>,
 }

@@ -100,6 +100,8 @@ codes!(
     409 KeyNotActive = "key_not_active",
     /// The key was revoked before.
     409 KeyRevoked = "key_revoked",
+    /// The next signing key is published already, and waits until verifiers know it.
+    409 SigningKeyWaiting = "signing_key_waiting",
     /// Only a previous signing key can be retired.
     409 SigningKeyNotPrevious = "signing_key_not_previous",
     /// Tokens that the signing key signed may still be good.

@@ -52,11 +52,16 @@ pub struct CreateMember {
     pub role: Role,
 }
 
-/// What to change of a member.
+/// What to change of a member: one thing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeMember {
+    /// The new name.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<DisplayName>,
     /// The new role.
-    #[schema(value_type = RoleWord)]
-    pub role: Role,
+    #[schema(value_type = Option<RoleWord>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }

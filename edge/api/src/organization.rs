@@ -45,12 +45,17 @@ pub struct Settings {
     pub deny_at: u8,
 }
 
-/// What to change of an organization.
+/// What to change of an organization: one thing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeOrganization {
+    /// The new name; the short name stays.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<DisplayName>,
     /// The settings to change; the others stay.
-    pub settings: ChangeSettings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<ChangeSettings>,
 }
 
 /// Settings to change; what is absent stays.

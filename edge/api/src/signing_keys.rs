@@ -19,7 +19,8 @@ pub struct SigningKey {
     /// What it signs with.
     #[schema(value_type = TokenAlgorithm)]
     pub algorithm: Algorithm,
-    /// `active` signs and verifies, `previous` verifies, `retired` does neither.
+    /// `next` is published and will sign, `active` signs and verifies, `previous` verifies, `retired`
+    /// does neither.
     pub state: String,
     /// Its number among the keys of its algorithm, from 1.
     pub generation: i64,
@@ -29,6 +30,12 @@ pub struct SigningKey {
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// When a `next` key begins to sign, give or take some seconds; `null` for any other.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub activates_at: Option<Timestamp>,
+    /// When it began to sign.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub activated_at: Option<Timestamp>,
     /// When another took its place.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub superseded_at: Option<Timestamp>,
@@ -45,6 +52,11 @@ pub struct RotateSigningKey {
     #[schema(value_type = Option<TokenAlgorithm>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<Algorithm>,
+    /// Whether the new key signs at once, before verifiers can know it: for an active key that may be
+    /// in other hands. Otherwise it is published first, and signs when no verifier's key set can be
+    /// older.
+    #[serde(default)]
+    pub immediately: bool,
 }
 
 /// How to retire a previous key.

@@ -14,9 +14,10 @@ use crate::{Reason, RecordRef, ResourceRef};
 pub enum RevocationTarget {
     /// One token, by its `jti`.
     Token,
-    /// All that an API key asked for until now.
+    /// All that an API key asked for until now, and within five seconds from now: the clocks of two
+    /// servers may differ by that much.
     Key,
-    /// All of the organization until now.
+    /// All of the organization until now, and within five seconds from now.
     Organization,
 }
 
@@ -38,7 +39,8 @@ pub struct RevokeTokens {
 pub struct Revocation {
     /// Its id.
     pub id: Uuid,
-    /// What was issued until then is revoked.
+    /// What was issued until then is revoked; for a key or the organization also what is issued
+    /// within five seconds after.
     #[schema(value_type = String, format = DateTime)]
     pub before: Timestamp,
 }

@@ -168,6 +168,7 @@ impl From<SigningKeyError> for ApiError {
             // Another rotation was first; the next run finds its key.
             SigningKeyError::Lost => Self::stale(0),
             SigningKeyError::Missing => Self::not_found(),
+            SigningKeyError::Waiting { .. } => Self::new(Code::SigningKeyWaiting, text),
             SigningKeyError::NotPrevious(_) => Self::new(Code::SigningKeyNotPrevious, text),
             SigningKeyError::InUse { .. } => Self::new(Code::SigningKeyInUse, text),
             SigningKeyError::Store(error) => error.into(),

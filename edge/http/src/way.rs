@@ -11,7 +11,7 @@
 //! and nothing is released but by what [`chancery_record::Recorder::open`] gives back.
 
 use chancery_api::Code;
-use chancery_authenticate::{Allowed, permission::IntentsSubmit};
+use chancery_authenticate::{Allow, Allowed, permission::IntentsSubmit};
 use chancery_decide::{Circumstances, Delegation, Permit, Subject, Thresholds, Verdict, decide};
 use chancery_mint::signing_keys::{self, Forge, SigningKeyError};
 use chancery_mint::{Lifetime, Minted, Terms, mint};
@@ -71,7 +71,9 @@ async fn delegator(app: &App, cleared: &Cleared) -> Result<(Option<Subject>, Del
     let now = app.clock.now();
     let covers = delegation::find_active(&mut scoped, id, agent, &cleared.intent().action, now).await?;
     let Some(member) = member::read(&mut scoped, id).await? else { return Ok((None, Delegation::Missing)) };
-    let delegation = if covers.is_some() { Delegation::Covers } else { Delegation::Missing };
+    // Nobody lets another do what they may not do themselves, also when their role is another since.
+    let may_ask = app.authenticator.roles().of(member.role) & IntentsSubmit::PERMISSION.bit() != 0;
+    let delegation = if covers.is_some() && may_ask { Delegation::Covers } else { Delegation::Missing };
     Ok((Some(subject(id, member.role)), delegation))
 }
 

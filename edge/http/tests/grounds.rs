@@ -10,7 +10,6 @@
     reason = "tests may fail loudly"
 )]
 
-#[allow(dead_code, reason = "shared with the other tests")]
 mod support;
 
 use http::StatusCode;

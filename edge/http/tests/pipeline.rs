@@ -205,7 +205,7 @@ async fn every_administrative_change_works_and_the_next_request_knows_it() {
     call("POST", at(&format!("/delegations/{delegation}/revoke")), Value::Null, 409).await;
 
     let first = call("POST", at("/signing-keys/rotate"), json!({}), 201).await;
-    call("POST", at("/signing-keys/rotate"), json!({}), 201).await;
+    call("POST", at("/signing-keys/rotate"), json!({"immediately": true}), 201).await;
     let keys = world.send(bare(&Method::GET, "/orgs/acme/.well-known/jwks.json")).await;
     assert_eq!(keys.json()["keys"].as_array().unwrap().len(), 2);
     assert_eq!(keys.headers["cache-control"], "public, max-age=60");

@@ -13,7 +13,7 @@ use chancery_evidence::VerifierKey;
 use chancery_http::Witness;
 use chancery_keys::LastUsed;
 use chancery_keys::format::KeyPrefix;
-use chancery_model::{Clock, SystemClock};
+use chancery_model::{Clock, Slug, SystemClock};
 use chancery_record::checkpoint::{Checkpointer, checkpoint_signer};
 use chancery_record::verify::verify_forever;
 use chancery_record::{QueueLimits, Recorder};
@@ -27,9 +27,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::data_dir::DataDir;
 use crate::database::Database;
-use crate::founding::{Founded, Founder, Founding};
+use crate::founding::{AnotherKey, Founded, Founder, Founding};
 use crate::listen::{Listener, Most};
-use crate::{app, background, tls};
+use crate::{app, background, tend, tls};
 
 /// The most connections at once.
 const MOST_CONNECTIONS: usize = 4_096;
@@ -99,8 +99,20 @@ impl Books {
     /// # Errors
     /// See [`Founder::found`].
     pub async fn found(&self, founding: Founding) -> anyhow::Result<Founded> {
+        self.founder().found(founding).await
+    }
+
+    /// Makes another admin's key for an organization that stands.
+    ///
+    /// # Errors
+    /// See [`Founder::another_key`].
+    pub async fn another_key(&self, slug: &Slug) -> anyhow::Result<AnotherKey> {
+        self.founder().another_key(slug).await
+    }
+
+    const fn founder(&self) -> Founder<'_> {
         let Self { store, recorder, roles, prefix } = self;
-        Founder { store, recorder, prefix, roles }.found(founding).await
+        Founder { store, recorder, prefix, roles }
     }
 
     /// Commits what waits and closes the pools.
@@ -173,6 +185,7 @@ impl Running {
         work.spawn(background::flush_last_used(store(), last_used, stop_working.clone()));
         work.spawn(background::tidy_meters(metrics, stop_working.clone()));
         work.spawn(background::forget_idempotency_keys(store(), stop_working.clone()));
+        work.spawn(tend::tend_forever(store(), books.recorder.clone(), stop_working.clone()));
         work.spawn(checkpointer.run(every, stop()));
         work.spawn(verify_forever(books.recorder.clone(), vkey.clone(), outside, VERIFIER_REST, stop()));
         work.close();

@@ -108,6 +108,14 @@ enum OrgCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make another key for the admin of an organization, when theirs was lost, and show it once.
+    AdminKey {
+        /// The organization's short name.
+        slug: Slug,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,6 +126,8 @@ enum KekCommand {
         #[arg(long)]
         resume: bool,
     },
+    /// Destroy the versions that wrap nothing any more; refused while any key is wrapped under them.
+    Drop,
 }
 
 #[derive(Debug, Subcommand)]
@@ -178,6 +188,12 @@ impl Cli {
             Command::Org { place, command: OrgCommand::Create { names, slug, json } } => {
                 let foundings = Founding::all(&names, slug.as_deref())?;
                 operate::create_orgs(&place.load()?, foundings, json, terminal).await
+            }
+            Command::Org { place, command: OrgCommand::AdminKey { slug, json } } => {
+                operate::make_admin_key(&place.load()?, &slug, json, terminal).await
+            }
+            Command::Kek { place, command: KekCommand::Drop } => {
+                operate::drop_kek_versions(&place.load()?, terminal).await
             }
             Command::Kek { place, command: KekCommand::Rotate { resume } } => {
                 operate::rotate_kek(&place.load()?, resume, terminal).await

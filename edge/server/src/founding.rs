@@ -1,14 +1,14 @@
 //! Founding an organization, with its first admin and that admin's key.
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use chancery_authenticate::RoleRights;
-use chancery_keys::api_key::{self, Creator, NewApiKey};
+use chancery_keys::api_key::{self, Creator, Issued, NewApiKey};
 use chancery_keys::format::KeyPrefix;
-use chancery_model::{DisplayName, Environment, OrgId, Permission, Principal, Role, Slug};
+use chancery_model::{DisplayName, Environment, MemberId, OrgId, Permission, Principal, Role, Slug};
 use chancery_people::member::{self, NewMember};
 use chancery_people::{Profile, organization};
-use chancery_record::{Actor, Recorder};
-use chancery_store::{Change, Scope, Store};
+use chancery_record::{Actor, RecordError, Recorder};
+use chancery_store::{Change, Scope, Scoped, Store, Write};
 use secrecy::SecretString;
 
 /// An organization just founded.
@@ -94,29 +94,73 @@ impl Founder<'_> {
             .with_context(|| format!("the organization `{slug}` can't be founded"))?;
         let admin = NewMember { profile: admin_profile(&slug)?, role: Role::Admin, by: None };
         let (admin, admin_change) = member::create(&mut scoped, keyring, &founded.org_key, admin).await?;
+        let (issued, key_change) = self.admin_key(&mut scoped, admin.id).await?;
+        let change = together(founded.change, [("member", admin_change), ("api_key", key_change)]);
+        self.recorder.commit(scoped, Actor::installation(), change).await?;
+        Ok(Founded { org, slug, admin_key: issued.text })
+    }
+
+    /// Makes another key for an admin of an organization that stands: the one who is an admin longest.
+    /// For a key that was lost, or never shown because the server ended between founding and showing it.
+    ///
+    /// # Errors
+    /// When there is no such organization, or the database or the record refuse.
+    pub async fn another_key(&self, slug: &Slug) -> anyhow::Result<AnotherKey> {
+        let found = organization::find(self.store, slug).await?;
+        let org = found.with_context(|| format!("there is no organization `{slug}`"))?;
+        for _ in 0..TRIES {
+            let mut scoped = self.store.write(&Scope::installation(org)).await?;
+            let admin = member::longest_admin(&mut scoped).await?.context("the organization has no admin")?;
+            let (issued, change) = self.admin_key(&mut scoped, admin).await?;
+            match self.recorder.commit(scoped, Actor::installation(), change).await {
+                Ok(_) => return Ok(AnotherKey { org, admin, key: issued.text }),
+                Err(RecordError::Stale { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bail!("the organization changed each time; run the command again")
+    }
+
+    /// A key of an admin that may do whatever an admin may.
+    async fn admin_key(
+        &self,
+        scoped: &mut Scoped<Write>,
+        admin: MemberId,
+    ) -> anyhow::Result<(Issued, Change)> {
         let rights_of = |role| self.roles.of(role);
+        let held = rights_of(Role::Admin);
         let creator = Creator {
-            member: admin.id,
-            rights: rights_of(Role::Admin),
+            member: admin,
+            rights: held,
             environment: Environment::Live,
             audiences: &[],
             expires_at: None,
             rights_of: &rights_of,
         };
-        let held = rights_of(Role::Admin);
         let key = NewApiKey {
-            holder: Principal::Member(admin.id),
+            holder: Principal::Member(admin),
             name: "admin".parse()?,
             environment: Environment::Live,
             scopes: Permission::ALL.iter().copied().filter(|scope| scope.bit() & held != 0).collect(),
             audiences: Vec::new(),
             expires_at: None,
         };
-        let (issued, key_change) = api_key::create(&mut scoped, keyring, self.prefix, &creator, key).await?;
-        let change = together(founded.change, [("member", admin_change), ("api_key", key_change)]);
-        self.recorder.commit(scoped, Actor::installation(), change).await?;
-        Ok(Founded { org, slug, admin_key: issued.text })
+        Ok(api_key::create(scoped, self.store.keyring(), self.prefix, &creator, key).await?)
     }
+}
+
+/// How often an organization is tried that changes at the same moment.
+const TRIES: usize = 5;
+
+/// A key made for an organization that stands.
+#[derive(Debug)]
+pub struct AnotherKey {
+    /// The organization.
+    pub org: OrgId,
+    /// Whose key it is.
+    pub admin: MemberId,
+    /// The key, to be shown once.
+    pub key: SecretString,
 }
 
 /// Nobody is known yet: the admin is an address of the installation, renamed by whoever takes over.

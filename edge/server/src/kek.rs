@@ -1,8 +1,9 @@
-//! `kek rotate`: a new version of the KEK, and every organization's key wrapped under it.
+//! `kek rotate`: a new version of the KEK, and every organization's key wrapped under it; `kek drop`:
+//! the versions before, which wrap nothing then, destroyed.
 
 use anyhow::Context as _;
 use chancery_model::OrgId;
-use chancery_record::checkpoint::rewrap_checkpoint_key;
+use chancery_record::checkpoint::{checkpoint_key_version, rewrap_checkpoint_key};
 use chancery_record::{Actor, RecordError, Recorder};
 use chancery_store::{Change, Epoch, Scope, Store};
 use indicatif::ProgressBar;
@@ -46,6 +47,20 @@ pub async fn rewrap_all(
         progress.inc(1);
     }
     Ok(rotated)
+}
+
+/// How many keys are wrapped under a version of the KEK before `version`, by what their envelopes say.
+///
+/// # Errors
+/// When the database does not answer, or an envelope does not read.
+pub async fn wrapped_before(store: &Store, version: u32) -> anyhow::Result<usize> {
+    let mut before = usize::from(checkpoint_key_version(store).await?.is_some_and(|under| under < version));
+    for org in store.organizations().await? {
+        let mut scoped = store.read(&Scope::installation(org)).await?;
+        let under = store.keyring().org_key_version(&mut scoped).await;
+        before += usize::from(under.with_context(|| format!("organization {org}"))? < version);
+    }
+    Ok(before)
 }
 
 async fn rewrap(store: &Store, recorder: &Recorder, org: OrgId) -> anyhow::Result<bool> {

@@ -30,6 +30,7 @@ mod logging;
 pub mod operate;
 mod run;
 pub mod serve;
+pub mod tend;
 pub mod terminal;
 mod tls;
 

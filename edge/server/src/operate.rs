@@ -75,6 +75,29 @@ fn show_founded(founded: &Founded, as_json: bool, terminal: Terminal) -> anyhow:
     Ok(terminal.line(format_args!("  {}", terminal.paint(Style::Bold, key)))?)
 }
 
+/// `org admin-key`: makes another admin's key for an organization, and shows it.
+///
+/// # Errors
+/// When there is no such organization, or the database refuses.
+pub async fn make_admin_key(
+    config: &Config,
+    slug: &Slug,
+    as_json: bool,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
+    let made = with_books(config, async |books| books.another_key(slug).await).await?;
+    let key = made.key.expose_secret();
+    if as_json {
+        let told = json!({"id": made.org, "slug": slug, "member": made.admin, "admin_key": key});
+        return Ok(terminal.line(told)?);
+    }
+    terminal.line(format_args!("Another key for the admin {} of `{slug}`, shown only now:", made.admin))?;
+    terminal.gap()?;
+    terminal.line(format_args!("  {}", terminal.paint(Style::Bold, key)))?;
+    terminal.gap()?;
+    Ok(terminal.line("A key that was lost is revoked with `chancery keys revoke`.")?)
+}
+
 /// `trust export`: the public half of the installation's checkpoint key, which `--trust` takes.
 ///
 /// # Errors
@@ -107,6 +130,32 @@ pub async fn rotate_kek(config: &Config, resume: bool, terminal: Terminal) -> an
             "{} keys wrapped anew, {} already were; back the key file up again",
             rotated.rewrapped, rotated.skipped
         ))?;
+        Ok(())
+    })
+    .await
+}
+
+/// `kek drop`: destroys the versions of the KEK that wrap nothing any more.
+///
+/// # Errors
+/// When any key is still wrapped under one of them: then none is destroyed.
+pub async fn drop_kek_versions(config: &Config, terminal: Terminal) -> anyhow::Result<()> {
+    with_books(config, async |books| {
+        let custody = books.store.keyring().custody();
+        let active = custody.active_version();
+        let left = kek::wrapped_before(&books.store, active).await?;
+        if left > 0 {
+            bail!(
+                "{left} keys are still wrapped under versions before {active}: `chancery kek rotate --resume` \
+                 wraps them anew; nothing was dropped"
+            );
+        }
+        let dropped = custody.drop_versions_before(active)?;
+        terminal.line(format_args!(
+            "{dropped} versions of the KEK before {active} were dropped from {}",
+            config.kek_file.display()
+        ))?;
+        terminal.line("Backups of the database from before the last rotation can't be read with it; back it up again.")?;
         Ok(())
     })
     .await

@@ -86,9 +86,9 @@ fn introduce(founded: &Founded, url: &str, running: &Running, terminal: Terminal
     let steps = [
         (
             "make an agent, with a key of its own",
-            format!("{program} agents create \"My first agent\" --save-key agent.key --key {key}{server}"),
+            format!("{program} agents create \"My first agent\" --save-key agent.key{server}"),
         ),
-        ("apply a policy pack", format!("{program} packs apply payments --key {key}{server}")),
+        ("apply a policy pack", format!("{program} packs apply payments{server}")),
         (
             "submit an intent as the agent",
             format!(
@@ -102,7 +102,11 @@ fn introduce(founded: &Founded, url: &str, running: &Running, terminal: Terminal
         ),
     ];
     terminal.gap()?;
-    terminal.line("Four commands to begin with, for another terminal:")?;
+    terminal.line("Four commands to begin with, for another terminal, which is told the key first:")?;
+    terminal.gap()?;
+    // Not as an argument of each: everybody on the machine can read those of a running program.
+    terminal
+        .line(format_args!("  {}", terminal.paint(Style::Command, format!("export CHANCERY_KEY={key}"))))?;
     for (number, (what, command)) in steps.iter().enumerate() {
         terminal.gap()?;
         terminal.line(format_args!("  {}. {what}", number + 1))?;

@@ -28,8 +28,14 @@ const ORGANIZATIONS: i64 = 1000;
 
 async fn database() -> TestDatabase {
     let postgres = TestPostgres::shared().await.unwrap();
+    // The template outlives this build, so it is named by what it was made with.
+    let migrations = chancery_server::database::migrations();
+    let text: Vec<&[u8]> = migrations.iter().map(|step| step.sql.as_bytes()).collect();
+    let digest = chancery_crypto::sha256(&text)
+        .iter()
+        .fold(0_u64, |hash, byte| hash.rotate_left(7) ^ u64::from(*byte));
     postgres
-        .database_from("server-all-tables-1", async |postgres, name| {
+        .database_from(&format!("server_tables_{digest:x}"), async |postgres, name| {
             let logins = chancery_store::provision::provision(
                 &postgres.superuser("postgres"),
                 name,
@@ -37,7 +43,7 @@ async fn database() -> TestDatabase {
                 &chancery_crypto::SystemRandom,
             )
             .await?;
-            chancery_store::migrate(&logins.owner, &chancery_server::database::migrations()).await?;
+            chancery_store::migrate(&logins.owner, &migrations).await?;
             Ok(())
         })
         .await
@@ -391,6 +397,7 @@ async fn the_catalogue_is_locked_as_the_design_says() {
     let said = [
         "find_api_key for chancery_app",
         "find_organization for chancery_app",
+        "signing_keys_due for chancery_worker",
         "touch_api_keys for chancery_worker",
     ];
     assert_eq!(callers.await, said);

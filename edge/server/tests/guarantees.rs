@@ -149,7 +149,7 @@ fn a_server_that_hears_of_no_change_acts_on_none_that_is_out_of_date() {
 
         known(&mut redeemer, &mut elsewhere, number + 5);
         let token = text(&submit(&mut elsewhere, number + 6).data(), "/token");
-        admin.made("/api/v1/signing-keys/rotate", &json!({})).unwrap();
+        admin.made("/api/v1/signing-keys/rotate", &json!({"immediately": true})).unwrap();
         let keys = admin.get("/api/v1/signing-keys").unwrap().data();
         let stolen = keys.as_array().unwrap().iter().find(|key| key["state"] == "previous").unwrap();
         let retire = format!("/api/v1/signing-keys/{}/retire", text(stolen, "/id"));

@@ -159,13 +159,15 @@ fn the_first_start_prints_commands_that_work_and_the_operators_commands_work_bes
     let data = folder();
     let server = Server::start(data.path());
     let vkey = server.line_with("its record is signed by").split_whitespace().last().unwrap().to_owned();
-    server.admin_key();
+    let key = server.admin_key();
     let elsewhere = folder();
+    let export = server.line_with("export CHANCERY_KEY=");
     for number in 1..=4 {
         server.line_with(&format!("  {number}. "));
         let printed = server.line_with(BINARY);
-        let output =
-            Command::new("sh").arg("-c").arg(printed).current_dir(elsewhere.path()).output().unwrap();
+        assert!(!printed.contains(&key), "everybody on the machine can read a program's arguments");
+        let script = format!("{export}\n{printed}");
+        let output = Command::new("sh").arg("-c").arg(script).current_dir(elsewhere.path()).output().unwrap();
         let told = succeeded(&output);
         assert_eq!(number == 4, told.contains("✓ verified"), "{told}");
     }
@@ -181,6 +183,15 @@ fn the_first_start_prints_commands_that_work_and_the_operators_commands_work_bes
     let me = ["me", "show", "--json", "--server", &server.url, "--key-file", key.to_str().unwrap()];
     let me: Value = serde_json::from_str(&succeeded(&run(data.path(), &me))).unwrap();
     assert_eq!(me["data"]["role"], "agent", "what was sealed before the rotation still opens");
+    let another = succeeded(&run(data.path(), &["org", "admin-key", "acme-ltd", "--json"]));
+    let another: Value = serde_json::from_str(&another).unwrap();
+    let mut admin = Client::new(server.url.trim_start_matches("http://"), another["admin_key"].as_str());
+    let me = admin.get("/api/v1/me").unwrap().data();
+    assert_eq!((&me["role"], &me["principal"]["id"]), (&json!("admin"), &another["member"]));
+    let newest = admin.get("/api/v1/record?limit=1").unwrap().data();
+    let told = (&newest[0]["type"], &newest[0]["payload"]["actor"]["type"]);
+    assert_eq!(told, (&json!("api_key.created"), &json!("installation")), "{newest}");
+    refused(&run(data.path(), &["org", "admin-key", "nobody"]), "there is no organization `nobody`");
     assert!(server.stop());
     assert!(!data.path().join("postgres/postmaster.pid").exists());
 

@@ -67,9 +67,7 @@ pub struct Allowed<P> {
 
 impl<P: Allow> Allowed<P> {
     pub(crate) fn check(entered: Entered) -> Result<Self, Forbidden> {
-        if entered.caller().rights() & P::PERMISSION.bit() == 0 {
-            return Err(Forbidden { needed: P::PERMISSION });
-        }
+        entered.require::<P>()?;
         Ok(Self { entered, permission: PhantomData })
     }
 }

@@ -59,6 +59,17 @@ impl Entered {
         self.caller.record().epoch
     }
 
+    /// That the caller also holds a permission which only some requests to a route need.
+    ///
+    /// # Errors
+    /// [`Forbidden`] naming the permission that is missing.
+    pub fn require<P: Allow>(&self) -> Result<(), Forbidden> {
+        if self.caller.rights() & P::PERMISSION.bit() == 0 {
+            return Err(Forbidden { needed: P::PERMISSION });
+        }
+        Ok(())
+    }
+
     /// Proof that the caller holds a permission.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ impl TryFrom<RawThresholds> for Thresholds {
 
 impl Thresholds {
     /// What a new organization has.
-    pub const DEFAULT: Self = Self { escalate_at: 70, deny_at: 95 };
+    pub const DEFAULT: Self = Self { escalate_at: 70, deny_at: 90 };
 
     /// Thresholds from scores; 101 is a score that is never reached.
     ///

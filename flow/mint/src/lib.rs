@@ -38,8 +38,11 @@ pub use trust::Trust;
 pub use verify::{CLOCK_SKEW_SECONDS, Expected, Redemption, VerifyError, verify};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[chancery_store::Migration] = &[chancery_store::Migration {
-    version: 40,
-    name: "mint",
-    sql: include_str!("../migrations/0040_mint.sql"),
-}];
+pub const MIGRATIONS: &[chancery_store::Migration] = &[
+    chancery_store::Migration { version: 40, name: "mint", sql: include_str!("../migrations/0040_mint.sql") },
+    chancery_store::Migration {
+        version: 41,
+        name: "next signing keys",
+        sql: include_str!("../migrations/0041_next_signing_keys.sql"),
+    },
+];

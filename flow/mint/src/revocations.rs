@@ -49,11 +49,12 @@ pub struct Revocation {
     pub id: Uuid,
     /// What it is about.
     pub target: Target,
-    /// What was issued until then is revoked.
+    /// What was issued until then is revoked, with what [`Revoked::covers`] adds for clocks.
     pub before: Timestamp,
 }
 
-/// Revokes what was issued to the target until now. `reason` is 1 to 1000 bytes, for the record.
+/// Revokes what was issued to the target until now, and within [`CLOCK_SKEW_SECONDS`] from now for a
+/// key or an organization (see [`Revoked::covers`]). `reason` is 1 to 1000 bytes, for the record.
 /// A target that does not exist is revoked all the same: whether it does is nobody's business here.
 ///
 /// # Errors
@@ -107,12 +108,14 @@ impl Revoked {
         }
     }
 
-    /// Whether a token with these claims is revoked. Tokens know their second only, so one issued
-    /// later in the second of the revocation is revoked too.
+    /// Whether a token with these claims is revoked. A token issued before the revocation by a server
+    /// whose clock is ahead says that it was issued later, so those issued within
+    /// [`CLOCK_SKEW_SECONDS`] after the revocation are revoked too.
     #[must_use]
     pub fn covers(&self, claims: &Claims) -> bool {
-        let issued_until =
-            |before: Option<Timestamp>| before.is_some_and(|before| claims.iat <= before.as_seconds());
+        let issued_until = |before: Option<Timestamp>| {
+            before.is_some_and(|before| claims.iat <= before.as_seconds() + CLOCK_SKEW_SECONDS)
+        };
         self.tokens.contains(&claims.jti)
             || issued_until(self.keys.get(&claims.key).copied())
             || issued_until(self.organization)

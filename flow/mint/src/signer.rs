@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use chancery_crypto::{Algorithm, SignError, SigningKey, sealed_under};
+use chancery_crypto::{Algorithm, SignError, SigningKey};
 use chancery_model::{OrgId, SigningKeyId};
-use chancery_store::{KeyringError, Scope, Store, StoreError};
+use chancery_store::{KeyringError, Scope, Store};
 use moka::future::Cache;
 use moka::ops::compute::{CompResult, Op};
 use secrecy::SecretString;
-use uuid::Uuid;
+use serde_json::{Value, json};
 
-use crate::signing_keys::{context, public_key};
+use crate::signing_keys::{self, SealedRow, Vouched};
 use crate::{Trust, token};
 
 /// An active key, ready to sign.
@@ -77,11 +77,12 @@ const KEPT: u64 = 10_000;
 pub struct SigningKeys {
     signers: Cache<(OrgId, Algorithm), (i64, Arc<Signer>)>,
     trusts: Cache<OrgId, (i64, Arc<Trust>)>,
+    vouched: Vouched,
 }
 
 impl Default for SigningKeys {
     fn default() -> Self {
-        Self { signers: Cache::new(KEPT), trusts: Cache::new(KEPT) }
+        Self { signers: Cache::new(KEPT), trusts: Cache::new(KEPT), vouched: Vouched::default() }
     }
 }
 
@@ -90,7 +91,7 @@ impl SigningKeys {
     /// [`crate::signing_keys::create_first`] is due.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] when the scope's knowledge is out of date.
+    /// [`chancery_store::StoreError::Stale`] when the scope's knowledge is out of date.
     pub async fn active(
         &self,
         store: &Store,
@@ -129,9 +130,10 @@ impl SigningKeys {
     /// What the organization's tokens are verified with.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] when the scope's knowledge is out of date.
-    pub async fn trust(&self, store: &Store, scope: &Scope) -> Result<Arc<Trust>, StoreError> {
-        let Some(epoch) = scope.epoch() else { return load_trust(store, scope).await };
+    /// [`chancery_store::StoreError::Stale`] when the scope's knowledge is out of date.
+    pub async fn trust(&self, store: &Store, scope: &Scope) -> Result<Arc<Trust>, KeyringError> {
+        let load = async || Ok::<_, KeyringError>(Arc::new(Trust::load(store, scope, &self.vouched).await?));
+        let Some(epoch) = scope.epoch() else { return load().await };
         if let Some((_, trust)) = self.trusts.get(&scope.org()).await.filter(|(known, _)| *known == epoch) {
             return Ok(trust);
         }
@@ -140,13 +142,28 @@ impl SigningKeys {
             .entry(scope.org())
             .and_try_compute_with(async |known| match known.map(moka::Entry::into_value) {
                 Some((read_at, _)) if read_at == epoch => Ok(Op::Nop),
-                _ => Ok::<_, StoreError>(Op::Put((epoch, load_trust(store, scope).await?))),
+                _ => Ok::<_, KeyringError>(Op::Put((epoch, load().await?))),
             })
             .await?;
         match outcome.into_entry() {
             Some(entry) => Ok(entry.into_value().1),
-            None => load_trust(store, scope).await,
+            None => load().await,
         }
+    }
+
+    /// The key set that an organization publishes (RFC 7517 §5): its next, active and previous keys.
+    /// Read anew each time, so that a key is in it as soon as it is committed.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn jwks(&self, store: &Store, org: OrgId) -> Result<Value, KeyringError> {
+        let mut scoped = store.read(&Scope::installation(org)).await?;
+        let rows = signing_keys::published(&mut scoped).await?;
+        drop(scoped);
+        let keys = self.vouched.vouch(store.keyring(), org, rows).await?;
+        // Nothing of what a row says is passed on but the name it was compared with.
+        let keys: Vec<Value> = keys.into_iter().map(|(row, key)| key.to_jwk(&row.kid)).collect();
+        Ok(json!({ "keys": keys }))
     }
 
     /// Forgets what is kept of an organization.
@@ -161,21 +178,8 @@ impl SigningKeys {
     pub fn clear(&self) {
         self.trusts.invalidate_all();
         self.signers.invalidate_all();
+        self.vouched.clear();
     }
-}
-
-async fn load_trust(store: &Store, scope: &Scope) -> Result<Arc<Trust>, StoreError> {
-    let mut scoped = store.read(scope).await?;
-    Ok(Arc::new(Trust::load(&mut scoped, store.keyring().clock().now()).await?))
-}
-
-#[derive(sqlx::FromRow)]
-struct ActiveRow {
-    id: Uuid,
-    kid: String,
-    algorithm: String,
-    public_jwk: String,
-    sealed: Vec<u8>,
 }
 
 async fn load_active(
@@ -185,8 +189,8 @@ async fn load_active(
     known: Option<Arc<Signer>>,
 ) -> Result<Option<Arc<Signer>>, KeyringError> {
     let mut scoped = store.read(scope).await?;
-    let row: Option<ActiveRow> = sqlx::query_as(
-        "SELECT id, kid, algorithm, public_jwk, sealed FROM signing_keys
+    let row: Option<SealedRow> = sqlx::query_as(
+        "SELECT id, kid, algorithm, state, public_jwk, sealed FROM signing_keys
          WHERE org_id = $1 AND algorithm = $2 AND state = 'active'",
     )
     .bind(scope.org().as_uuid())
@@ -199,15 +203,6 @@ async fn load_active(
     if let Some(signer) = known.filter(|signer| signer.id.as_uuid() == row.id) {
         return Ok(Some(signer));
     }
-    let data_key = store.keyring().key_by_id(scope.org(), sealed_under(&row.sealed)?).await?;
-    let pkcs8 = chancery_crypto::open(&data_key, &context(scope.org(), &row.id.to_string()), &row.sealed)?;
-    let corrupt = |error: SignError| StoreError::corrupt("signing_keys", error);
-    let key = SigningKey::from_pkcs8(algorithm, &pkcs8).map_err(corrupt)?;
-    // The envelope binds the private key to the row's id; this binds the row's other columns to it.
-    if *key.public() != public_key(&row.algorithm, &row.public_jwk)? {
-        return Err(
-            StoreError::corrupt("signing_keys", "the public key is not that of the sealed key").into()
-        );
-    }
+    let key = signing_keys::open(store.keyring(), scope.org(), &row).await?;
     Ok(Some(Arc::new(Signer::new(SigningKeyId::from_uuid(row.id), row.kid, key))))
 }

@@ -11,7 +11,9 @@
 use std::sync::Arc;
 
 use chancery_crypto::{Algorithm, Custody, DataKey, Random, SigningKey, SystemRandom};
-use chancery_mint::signing_keys::{self, Forge, KeyState, Retirement, SigningKeyError, SigningKeyRecord};
+use chancery_mint::signing_keys::{
+    self, Forge, KeyState, PUBLISHED_SECONDS, Retirement, SigningKeyError, SigningKeyRecord, VERIFIES_SECONDS,
+};
 use chancery_mint::token_uses::{TokenUse, insert_batch};
 use chancery_mint::{KeyPool, Lifetime, SigningKeys, Stock, revocations};
 use chancery_model::{
@@ -20,6 +22,7 @@ use chancery_model::{
 use chancery_store::provision::provision;
 use chancery_store::{CommitRight, Epoch, KeyringError, MIGRATIONS, PoolSizes, Scope, Store, StoreError};
 use chancery_testkit::{TestDatabase, TestPostgres, password};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 struct World {
@@ -29,7 +32,7 @@ struct World {
     orgs: [OrgId; 2],
     slug: Slug,
     database: TestDatabase,
-    _files: tempfile::TempDir,
+    files: tempfile::TempDir,
 }
 
 impl World {
@@ -62,8 +65,7 @@ impl World {
         .await
         .unwrap();
         let orgs = [1, 2].map(|n| OrgId::new(clock.now(), [n; 10]));
-        let world =
-            Self { store, right, clock, orgs, slug: "acme".parse().unwrap(), database, _files: files };
+        let world = Self { store, right, clock, orgs, slug: "acme".parse().unwrap(), database, files };
         for org in orgs {
             world.found(org).await;
         }
@@ -82,6 +84,13 @@ impl World {
         .unwrap();
         self.store.keyring().create_org_key(&mut founding).await.unwrap();
         self.right.commit(founding).await.unwrap();
+    }
+
+    /// The same database for a process that remembers nothing.
+    async fn another_store(&self) -> Store {
+        let custody = Custody::load(&self.files.path().join("kek.toml")).unwrap();
+        let (logins, sizes, random) = (self.database.logins(), PoolSizes::default(), Arc::new(SystemRandom));
+        Store::connect(&logins, sizes, Arc::new(custody), self.clock.clone(), random).await.unwrap().0
     }
 
     async fn org_key(&self, org: OrgId) -> Arc<DataKey> {
@@ -109,6 +118,38 @@ impl World {
         Ok(record)
     }
 
+    async fn publish_next(&self, org: OrgId, key: &SigningKey) -> Result<SigningKeyRecord, SigningKeyError> {
+        let org_key = self.org_key(org).await;
+        let mut scoped = self.store.write(&Scope::installation(org)).await?;
+        let forge = Forge { slug: &self.slug, org_key: &org_key, keyring: self.store.keyring() };
+        let (record, change) = signing_keys::publish_next(&mut scoped, forge, key).await?;
+        assert_eq!((change.kind, change.epoch), ("signing_key.created", Epoch::Bump));
+        assert_eq!(change.payload["activates_at"], json!(record.activates_at()));
+        self.right.commit(scoped).await?;
+        Ok(record)
+    }
+
+    async fn activate(&self, org: OrgId, algorithm: Algorithm) -> Result<SigningKeyRecord, SigningKeyError> {
+        let mut scoped = self.store.write(&Scope::installation(org)).await?;
+        let (record, change) = signing_keys::activate_next(&mut scoped, algorithm, self.clock.now()).await?;
+        assert_eq!((change.kind, change.epoch), ("signing_key.activated", Epoch::Bump));
+        assert!(change.payload["previous"].is_string());
+        self.right.commit(scoped).await?;
+        Ok(record)
+    }
+
+    async fn signs(&self, org: OrgId) -> String {
+        let signing = SigningKeys::default();
+        let signer = signing.active(&self.store, &Scope::installation(org), Algorithm::Es256).await;
+        signer.unwrap().unwrap().kid().to_owned()
+    }
+
+    /// The keys that are due, as their states.
+    async fn due(&self) -> Vec<(SigningKeyId, KeyState)> {
+        let due = signing_keys::due(&self.store, self.clock.now()).await.unwrap();
+        due.into_iter().map(|due| (due.id, due.state)).collect()
+    }
+
     async fn retire(&self, org: OrgId, id: SigningKeyId, how: Retirement) -> Result<(), SigningKeyError> {
         let mut scoped = self.store.write(&Scope::installation(org)).await?;
         let (record, _) = signing_keys::retire(&mut scoped, id, how, self.clock.now()).await?;
@@ -123,8 +164,7 @@ impl World {
     }
 
     async fn published(&self, org: OrgId) -> Vec<String> {
-        let mut scoped = self.store.read(&Scope::installation(org)).await.unwrap();
-        let set = signing_keys::jwks(&mut scoped).await.unwrap();
+        let set = SigningKeys::default().jwks(&self.store, org).await.unwrap();
         set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
     }
 
@@ -212,11 +252,13 @@ async fn a_key_is_retired_when_its_tokens_have_expired_or_it_is_stolen() {
     assert!(matches!(refused, Err(SigningKeyError::NotPrevious(KeyState::Active))));
     world.clock.advance_seconds(1);
     let second = world.rotate(org, &es256()).await.unwrap();
-    world.clock.advance_seconds(Lifetime::LONGEST.as_seconds());
+    world.clock.advance_seconds(VERIFIES_SECONDS - 1);
     let refused = world.retire(org, first.id, Retirement::Orderly).await;
     assert!(matches!(refused, Err(SigningKeyError::InUse { .. })));
     assert_eq!(world.published(org).await, [second.kid.clone(), first.kid.clone()]);
-    world.clock.advance_seconds(5);
+    assert_eq!(world.due().await, []);
+    world.clock.advance_seconds(1);
+    assert_eq!(world.due().await, [(first.id, KeyState::Previous)]);
     world.retire(org, first.id, Retirement::Orderly).await.unwrap();
     assert_eq!(world.published(org).await, std::slice::from_ref(&second.kid));
     let third = world.rotate(org, &es256()).await.unwrap();
@@ -230,6 +272,159 @@ async fn a_key_is_retired_when_its_tokens_have_expired_or_it_is_stolen() {
         .await
         .unwrap();
     assert_eq!(left, 1, "a retired key has no private half");
+}
+
+#[tokio::test]
+async fn a_next_key_is_published_before_it_signs() {
+    let world = World::new().await;
+    let org = world.orgs[0];
+    assert!(matches!(world.publish_next(org, &es256()).await, Err(SigningKeyError::Missing)));
+    let first = world.create_first(org, &es256()).await.unwrap();
+    assert!(matches!(world.activate(org, Algorithm::Es256).await, Err(SigningKeyError::Missing)));
+    world.clock.advance_seconds(1);
+    let next = world.publish_next(org, &es256()).await.unwrap();
+    assert_eq!((next.state, next.generation, next.activated_at), (KeyState::Next, 2, None));
+    assert_eq!(world.published(org).await, [next.kid.clone(), first.kid.clone()]);
+    assert!(matches!(world.publish_next(org, &es256()).await, Err(SigningKeyError::Lost)), "one waits");
+    let until = world.clock.now().plus_seconds(PUBLISHED_SECONDS);
+    assert_eq!(next.activates_at(), Some(until));
+
+    world.clock.advance_seconds(PUBLISHED_SECONDS - 1);
+    let early = world.activate(org, Algorithm::Es256).await;
+    assert!(matches!(early, Err(SigningKeyError::Waiting { until: from }) if from == until));
+    assert_eq!((world.signs(org).await, world.due().await), (first.kid.clone(), vec![]));
+    world.clock.advance_seconds(1);
+    assert_eq!(world.due().await, [(next.id, KeyState::Next)]);
+    let active = world.activate(org, Algorithm::Es256).await.unwrap();
+    assert_eq!((active.id, active.state), (next.id, KeyState::Active));
+    assert_eq!((world.signs(org).await, world.due().await), (next.kid.clone(), vec![]));
+    let states: Vec<_> = world.keys(org).await.into_iter().map(|key| (key.id, key.state)).collect();
+    assert_eq!(states, [(next.id, KeyState::Active), (first.id, KeyState::Previous)]);
+    assert_eq!(world.published(org).await, [next.kid, first.kid]);
+}
+
+#[tokio::test]
+async fn a_key_that_replaces_a_stolen_one_does_not_wait_and_the_next_one_may_be_stolen_too() {
+    let world = World::new().await;
+    let org = world.orgs[0];
+    world.create_first(org, &es256()).await.unwrap();
+    let next = world.publish_next(org, &es256()).await.unwrap();
+    let fresh = world.rotate(org, &es256()).await.unwrap();
+    assert_eq!((fresh.generation, world.signs(org).await), (3, fresh.kid.clone()));
+    world.clock.advance_seconds(PUBLISHED_SECONDS);
+    world.activate(org, Algorithm::Es256).await.unwrap();
+    assert_eq!(world.signs(org).await, next.kid, "the one that waited comes all the same");
+
+    let waiting = world.publish_next(org, &es256()).await.unwrap();
+    let refused = world.retire(org, waiting.id, Retirement::Orderly).await;
+    assert!(matches!(refused, Err(SigningKeyError::NotPrevious(KeyState::Next))));
+    world.retire(org, waiting.id, Retirement::Compromised).await.unwrap();
+    assert!(!world.published(org).await.contains(&waiting.kid));
+    assert!(matches!(world.activate(org, Algorithm::Es256).await, Err(SigningKeyError::Missing)));
+    world.publish_next(org, &es256()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_activations_and_rotations_at_once_each_leaves_one_active_key() {
+    let world = Arc::new(World::new().await);
+    let org = world.orgs[0];
+    world.create_first(org, &es256()).await.unwrap();
+    let next = world.publish_next(org, &es256()).await.unwrap();
+    world.clock.advance_seconds(PUBLISHED_SECONDS);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let world = Arc::clone(&world);
+        tasks.spawn(async move {
+            let outcome = match number % 3 {
+                0 => world.rotate(org, &es256()).await,
+                _ => world.activate(org, Algorithm::Es256).await,
+            };
+            match outcome {
+                Ok(record) => Some(record.id),
+                Err(SigningKeyError::Lost | SigningKeyError::Missing) => None,
+                Err(other) => panic!("{other}"),
+            }
+        });
+    }
+    let done: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+    assert!(!done.is_empty());
+    assert!(done.iter().filter(|id| **id == next.id).count() <= 1, "one key became active twice");
+    let active = world.keys(org).await.into_iter().filter(|key| key.state == KeyState::Active).count();
+    assert_eq!(active, 1);
+}
+
+#[tokio::test]
+async fn the_database_holds_one_active_and_one_next_key() {
+    let world = World::new().await;
+    let org = world.orgs[0];
+    world.create_first(org, &es256()).await.unwrap();
+    world.publish_next(org, &es256()).await.unwrap();
+    for (state, constraint) in [("active", "signing_keys_one_active"), ("next", "signing_keys_one_next")] {
+        let mut connection = PgConnection::connect_with(&world.database.superuser()).await.unwrap();
+        let another = format!(
+            "INSERT INTO signing_keys SELECT org_id, gen_random_uuid(), 'another', algorithm, state, 9, public_jwk,
+                 sealed, created_at, activated_at FROM signing_keys WHERE state = '{state}'"
+        );
+        let error = sqlx::raw_sql(AssertSqlSafe(another)).execute(&mut connection).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().constraint(), Some(constraint));
+    }
+}
+
+/// Whoever writes the database has no key that opens, so no row of theirs is believed.
+#[tokio::test]
+async fn a_public_key_without_its_sealed_half_is_neither_trusted_nor_published() {
+    let world = World::new().await;
+    let org = world.orgs[0];
+    let first = world.create_first(org, &es256()).await.unwrap();
+    world.clock.advance_seconds(1);
+    let second = world.rotate(org, &es256()).await.unwrap();
+    let good = [second.kid.clone(), first.kid.clone()];
+    assert_eq!(world.published(org).await, good);
+    let theirs = es256().public().to_jwk("acme.ffffffffffff");
+    let insert = |sealed: &str| {
+        format!(
+            "INSERT INTO signing_keys SELECT org_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff', 'acme.ffffffffffff',
+                 algorithm, state, 9, '{theirs}', {sealed}, created_at, activated_at, superseded_at
+             FROM signing_keys WHERE state = 'previous'"
+        )
+    };
+    for sealed in ["'\\x00'", "sealed"] {
+        world.tamper(&insert(sealed)).await;
+        assert_eq!(world.published(org).await, good, "{sealed}");
+        world.tamper("DELETE FROM signing_keys WHERE kid = 'acme.ffffffffffff'").await;
+    }
+    // Rows of ours that say something else; what was believed before does not cover them.
+    let known = SigningKeys::default();
+    assert_eq!(known.jwks(&world.store, org).await.unwrap()["keys"].as_array().unwrap().len(), 2);
+    world.tamper("CREATE TABLE kept AS SELECT * FROM signing_keys").await;
+    for change in [
+        format!("public_jwk = '{theirs}'"),
+        "kid = 'acme.ffffffffffff'".to_owned(),
+        "sealed = '\\x00'".to_owned(),
+        "algorithm = 'EdDSA'".to_owned(),
+    ] {
+        world.tamper(&format!("UPDATE signing_keys SET {change} WHERE state = 'previous'")).await;
+        assert_eq!(world.published(org).await, std::slice::from_ref(&second.kid), "{change}");
+        let set = known.jwks(&world.store, org).await.unwrap();
+        assert_eq!(set["keys"].as_array().unwrap().len(), 1, "{change}: remembered as good");
+        world.tamper("DELETE FROM signing_keys; INSERT INTO signing_keys SELECT * FROM kept").await;
+        assert_eq!(world.published(org).await, good);
+    }
+}
+
+/// An empty key set would be kept by verifiers, and an empty trust by us.
+#[tokio::test]
+async fn keys_that_cannot_be_looked_at_are_an_error_and_not_absent() {
+    let world = World::new().await;
+    let org = world.orgs[0];
+    world.create_first(org, &es256()).await.unwrap();
+    let store = world.another_store().await;
+    assert!(SigningKeys::default().jwks(&store, org).await.is_ok());
+    world.tamper("UPDATE data_keys SET wrapped = '\\x00'").await;
+    let store = world.another_store().await;
+    assert!(matches!(SigningKeys::default().jwks(&store, org).await, Err(KeyringError::Open(_))));
+    let trust = SigningKeys::default().trust(&store, &world.at_epoch(org, 1)).await;
+    assert!(matches!(trust, Err(KeyringError::Open(_))));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 
 use crate::chain::{hash, stored, unsigned};
 use crate::open::open_token;
-use crate::query::{Filter, StoredEntry, entries};
+use crate::query::{AskedBy, Filter, StoredEntry, decision_entry, entries, is_decision};
 use crate::tree::nodes;
 
 /// Why there is no bundle.
@@ -57,7 +57,7 @@ pub async fn newest_checkpoint(scoped: &mut Scoped<Read>) -> Result<Option<(u64,
     Ok(row.map(|(size, note)| (unsigned(size), note)))
 }
 
-/// The evidence of an intent; `None` when the organization has no such intent. The token's signature
+/// The evidence of an intent; `None` when the reader sees no such intent. The token's signature
 /// is part of it only once the token is used or has expired: until then it is a bearer secret.
 ///
 /// # Errors
@@ -66,16 +66,21 @@ pub async fn assemble(
     store: &Store,
     scoped: &mut Scoped<Read>,
     intent: IntentId,
+    asked_by: AskedBy,
     now: Timestamp,
 ) -> Result<Option<Bundle>, EvidenceError> {
     let org = scoped.org();
     let keyring = store.keyring();
+    let Some(decided) = decision_entry(scoped, intent, asked_by).await? else { return Ok(None) };
+    decided.open_decision(keyring, org, intent, asked_by).await?;
     let story = Filter { correlation: Some(CorrelationId::from(intent)), limit: 1000, ..Filter::default() };
     let mut opened = Vec::new();
     for stored in entries(scoped, &story).await? {
-        opened.push(open(keyring, org, stored).await?);
+        opened.push(of_story(intent, open(keyring, org, stored).await?)?);
     }
-    let Some(opening) = opened.iter().find(|entry| is_opening(&entry.stored.kind)) else { return Ok(None) };
+    let Some(opening) = opened.iter().find(|entry| entry.stored.seq == decided.seq) else {
+        return Err(EvidenceError::Broken("the intent's story lacks its decision"));
+    };
     let section = |name: &str| opening.payload.as_ref().and_then(|payload| payload.get(name)).cloned();
     let (intent_section, principal, decision) =
         (section("intent"), section("principal"), section("decision"));
@@ -130,8 +135,24 @@ pub async fn assemble(
     }))
 }
 
-fn is_opening(kind: &str) -> bool {
-    matches!(kind, kind::ALLOWED | kind::ESCALATED | kind::DENIED)
+/// Which story an entry belongs to, an unsealed column says: what the entry itself says must agree,
+/// or whoever can write the database could have any entry shown in a bundle.
+fn of_story(intent: IntentId, entry: Opened) -> Result<Opened, EvidenceError> {
+    let id = intent.to_string();
+    let is_it = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|found| found == id);
+    let refs = entry.stored.refs_value();
+    let names_it = entry.payload.as_ref().is_none_or(|payload| {
+        is_it(if is_decision(&entry.stored.kind) {
+            payload.pointer("/intent/id")
+        } else {
+            payload.get("intent_id")
+        })
+    });
+    if is_it(refs.get("intent")) && names_it {
+        Ok(entry)
+    } else {
+        Err(EvidenceError::Broken("an entry stands in another intent's story"))
+    }
 }
 
 async fn open(keyring: &Keyring, org: OrgId, stored: StoredEntry) -> Result<Opened, KeyringError> {

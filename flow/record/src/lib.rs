@@ -39,5 +39,11 @@ pub use open::{IdempotencyKey, Opened, Opening, Outcome, Replayed};
 pub use recorder::{Actor, QueueLimits, RecordError, Recorder};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 50, name: "record", sql: include_str!("../migrations/0050_record.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 50, name: "record", sql: include_str!("../migrations/0050_record.sql") },
+    Migration {
+        version: 55,
+        name: "intents by principal",
+        sql: include_str!("../migrations/0055_intents_by_principal.sql"),
+    },
+];

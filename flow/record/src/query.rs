@@ -1,6 +1,7 @@
 //! Reading the record: entries as they stand, opened for whoever may see them.
 
-use chancery_model::{CorrelationId, IntentId, OrgId, Timestamp};
+use chancery_evidence::kind;
+use chancery_model::{CorrelationId, IntentId, OrgId, Principal, Timestamp};
 use chancery_store::{Keyring, KeyringError, Read, Scoped, StoreError};
 use serde_json::Value;
 use sqlx::{Postgres, QueryBuilder};
@@ -39,6 +40,41 @@ impl StoredEntry {
     /// When the envelope does not open: another row's, or changed bytes.
     pub async fn open(&self, keyring: &Keyring, org: OrgId) -> Result<Option<OpenedPayload>, KeyringError> {
         open_payload(keyring, org, &self.commitment, &self.sealed).await
+    }
+
+    /// Opens the payload of the entry that decides an intent. `None` when it was shredded.
+    ///
+    /// Which entry that is, an unsealed row says: whoever can write the database could point it at
+    /// another. So what the entry itself says must be this intent, asked by whom the reader may read.
+    ///
+    /// # Errors
+    /// When the envelope does not open, or the entry is another intent's.
+    pub async fn open_decision(
+        &self,
+        keyring: &Keyring,
+        org: OrgId,
+        intent: IntentId,
+        asked_by: AskedBy,
+    ) -> Result<Option<Value>, KeyringError> {
+        let payload = self.open(keyring, org).await?.map(|opened| opened.payload);
+        let (refs, id) = (self.refs_value(), intent.to_string());
+        let says = |value: &Value, pointer: &str, id: &str| {
+            value.pointer(pointer).and_then(Value::as_str).is_some_and(|found| found == id)
+        };
+        let is_theirs = |principal: Principal| {
+            let asker = principal.id().to_string();
+            says(&refs, "/principal", &asker)
+                && payload.as_ref().is_none_or(|payload| says(payload, "/principal/id", &asker))
+        };
+        let holds = is_decision(&self.kind)
+            && says(&refs, "/intent", &id)
+            && payload.as_ref().is_none_or(|payload| says(payload, "/intent/id", &id))
+            && asked_by.principal().is_none_or(is_theirs);
+        if holds {
+            Ok(payload)
+        } else {
+            Err(StoreError::corrupt("intents", "the row points to an entry that is not its intent's").into())
+        }
     }
 
     /// The references as JSON.
@@ -115,6 +151,48 @@ pub async fn entries(scoped: &mut Scoped<Read>, filter: &Filter) -> Result<Vec<S
     rows.into_iter().map(StoredEntry::try_from).collect()
 }
 
+/// Whether an entry of this type decides an intent.
+pub(crate) fn is_decision(kind: &str) -> bool {
+    matches!(kind, kind::ALLOWED | kind::ESCALATED | kind::DENIED)
+}
+
+/// Whose intents a reader sees. Every read of intents is told, so that none forgets to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedBy {
+    /// All of the organization.
+    Anyone,
+    /// Those that this principal asked itself.
+    Principal(Principal),
+}
+
+impl AskedBy {
+    /// Whose intents a principal sees: a member all of the organization, an agent its own. What
+    /// another agent asks, with its arguments, is none of its business, and agents are what an
+    /// attacker is most likely to hold.
+    #[must_use]
+    pub const fn seen_by(reader: Principal) -> Self {
+        match reader {
+            Principal::Member(_) => Self::Anyone,
+            Principal::Agent(_) => Self::Principal(reader),
+        }
+    }
+
+    const fn principal(self) -> Option<Principal> {
+        match self {
+            Self::Anyone => None,
+            Self::Principal(principal) => Some(principal),
+        }
+    }
+
+    /// Narrows a query of `intents` to these.
+    fn narrow(self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(principal) = self.principal() {
+            query.push(" AND principal_kind = ").push_bind(principal.kind());
+            query.push(" AND principal_id = ").push_bind(principal.id().as_uuid());
+        }
+    }
+}
+
 /// An intent as lists show it.
 #[derive(Debug)]
 pub struct IntentSummary {
@@ -178,41 +256,44 @@ impl TryFrom<IntentRow> for IntentSummary {
 /// When the store does not answer.
 pub async fn intents(
     scoped: &mut Scoped<Read>,
+    asked_by: AskedBy,
     effect: Option<&str>,
     before: Option<IntentId>,
     limit: u16,
 ) -> Result<Vec<IntentSummary>, StoreError> {
-    let rows: Vec<IntentRow> = sqlx::query_as(
+    let mut query = QueryBuilder::<Postgres>::new(
         "SELECT id, seq, principal_kind, principal_id, action, resource_type, effect, risk, environment, created_at
-         FROM intents
-         WHERE org_id = $1 AND ($2::text IS NULL OR effect = $2) AND ($3::uuid IS NULL OR id < $3)
-         ORDER BY id DESC LIMIT $4",
-    )
-    .bind(scoped.org().as_uuid())
-    .bind(effect)
-    .bind(before.map(IntentId::as_uuid))
-    .bind(i64::from(limit.clamp(1, 1000)))
-    .fetch_all(scoped.connection())
-    .await?;
+         FROM intents WHERE org_id = ",
+    );
+    query.push_bind(scoped.org().as_uuid());
+    asked_by.narrow(&mut query);
+    if let Some(effect) = effect {
+        query.push(" AND effect = ").push_bind(effect.to_owned());
+    }
+    if let Some(before) = before {
+        query.push(" AND id < ").push_bind(before.as_uuid());
+    }
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit.clamp(1, 1000)));
+    let rows: Vec<IntentRow> = query.build_query_as().fetch_all(scoped.connection()).await?;
     rows.into_iter().map(IntentSummary::try_from).collect()
 }
 
-/// The entry that holds an intent's decision; `None` when the organization has no such intent.
+/// The entry that holds an intent's decision; `None` when the reader sees no such intent. It is
+/// opened with [`StoredEntry::open_decision`].
 ///
 /// # Errors
 /// When the store does not answer.
 pub async fn decision_entry(
     scoped: &mut Scoped<Read>,
     intent: IntentId,
+    asked_by: AskedBy,
 ) -> Result<Option<StoredEntry>, StoreError> {
-    let row: Option<EntryRow> = sqlx::query_as(
+    let mut query = QueryBuilder::<Postgres>::new(
         "SELECT e.seq, e.time, e.kind, e.correlation_id, e.refs, e.commitment, e.leaf_hash, e.entry_hash, e.payload
-         FROM intents i JOIN entries e ON e.org_id = i.org_id AND e.seq = i.seq
-         WHERE i.org_id = $1 AND i.id = $2",
-    )
-    .bind(scoped.org().as_uuid())
-    .bind(intent.as_uuid())
-    .fetch_optional(scoped.connection())
-    .await?;
+         FROM intents i JOIN entries e ON e.org_id = i.org_id AND e.seq = i.seq WHERE i.org_id = ",
+    );
+    query.push_bind(scoped.org().as_uuid()).push(" AND i.id = ").push_bind(intent.as_uuid());
+    asked_by.narrow(&mut query);
+    let row: Option<EntryRow> = query.build_query_as().fetch_optional(scoped.connection()).await?;
     row.map(StoredEntry::try_from).transpose()
 }

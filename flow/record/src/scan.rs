@@ -1,5 +1,7 @@
 //! Reading a chain from the database, in order and in pieces, and checking every link on the way.
 
+use std::collections::HashMap;
+
 use chancery_evidence::{Frontier, GENESIS, Hash, Leaf, entry_hash};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
@@ -10,7 +12,7 @@ use crate::chain::{stored, unsigned};
 
 /// The most entries that are read at once. Few, so that what is computed over them in one go takes
 /// no longer than a request.
-const PIECE: i64 = 512;
+pub(crate) const PIECE: i64 = 512;
 /// About how many bytes of payloads are read at once: what a verification keeps in memory.
 const PIECE_BYTES: i64 = 4 * 1024 * 1024;
 
@@ -117,6 +119,37 @@ impl Walk {
         self.time = time;
         found.map_or(Ok(()), Err)
     }
+}
+
+#[derive(sqlx::FromRow)]
+struct OfOrg {
+    org_id: uuid::Uuid,
+    #[sqlx(flatten)]
+    row: ScanRow,
+}
+
+/// The next entries of several chains, each after a place of its own, without payloads: at most
+/// [`PIECE`] of each.
+pub(crate) async fn pieces(
+    connection: &mut PgConnection,
+    after: &[(OrgId, u64)],
+) -> Result<HashMap<OrgId, Vec<ScanRow>>, StoreError> {
+    let rows: Vec<OfOrg> = sqlx::query_as(
+        "SELECT w.org_id, e.* FROM unnest($1::uuid[], $2::int8[]) AS w (org_id, after), LATERAL (
+             SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
+             WHERE org_id = w.org_id AND seq > w.after ORDER BY seq LIMIT $3
+         ) AS e ORDER BY w.org_id, e.seq",
+    )
+    .bind(after.iter().map(|(org, _)| org.as_uuid()).collect::<Vec<_>>())
+    .bind(after.iter().map(|(_, after)| stored(*after)).collect::<Vec<_>>())
+    .bind(PIECE)
+    .fetch_all(connection)
+    .await?;
+    let mut pieces: HashMap<OrgId, Vec<ScanRow>> = HashMap::new();
+    for of in rows {
+        pieces.entry(OrgId::from_uuid(of.org_id)).or_default().push(of.row);
+    }
+    Ok(pieces)
 }
 
 /// The next entries of a chain after `after`, with or without their payloads.

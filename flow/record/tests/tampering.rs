@@ -10,14 +10,14 @@
 
 use std::sync::Arc;
 
-use chancery_crypto::{Custody, SystemRandom};
+use chancery_crypto::{Custody, SystemRandom, sha256};
 use chancery_evidence::{CheckpointSigner, GENESIS, Leaf, entry_hash};
 use chancery_model::{ManualClock, OrgId, PrincipalId, Timestamp};
 use chancery_record::checkpoint::{Checkpointer, checkpoint_signer, read_newest};
 use chancery_record::verify::{Depth, Verification, verify_organization};
 use chancery_record::{Actor, QueueLimits, Recorder};
 use chancery_store::provision::provision;
-use chancery_store::{Change, CommitRight, Epoch, PoolSizes, Scope, Store};
+use chancery_store::{Change, CommitRight, Epoch, Migration, PoolSizes, Scope, Store};
 use chancery_testkit::{TestDatabase, TestPostgres, password};
 use serde_json::json;
 use sqlx::postgres::PgConnection;
@@ -47,6 +47,13 @@ async fn connect(
     Store::connect(&database.logins(), PoolSizes::default(), custody, clock, random).await.unwrap()
 }
 
+/// A template for exactly these migrations: it outlives this build.
+fn template(migrations: &[Migration]) -> String {
+    let text: Vec<&[u8]> = migrations.iter().map(|step| step.sql.as_bytes()).collect();
+    let digest = sha256(&text).iter().fold(0_u64, |hash, byte| hash.rotate_left(7) ^ u64::from(*byte));
+    format!("record_tampering_{digest:x}")
+}
+
 impl World {
     /// An organization with six entries under a checkpoint.
     async fn start() -> (Self, Checkpointer) {
@@ -54,7 +61,7 @@ impl World {
         let migrations =
             [chancery_store::MIGRATIONS, chancery_mint::MIGRATIONS, chancery_record::MIGRATIONS].concat();
         let database = postgres
-            .database_from("record-tampering-2", async |postgres, name| {
+            .database_from(&template(&migrations), async |postgres, name| {
                 let logins =
                     provision(&postgres.superuser("postgres"), name, &password, &SystemRandom).await?;
                 chancery_store::migrate(&logins.owner, &migrations).await?;

@@ -51,8 +51,8 @@ pub enum AgentError {
     /// The agent was retired, for good.
     #[error("the agent is retired")]
     Retired,
-    /// The member owns it already.
-    #[error("the agent already has this owner")]
+    /// The member owns it already, or it has this name.
+    #[error("the agent already has this owner or name")]
     Unchanged,
     /// The agent's key could not be made.
     #[error(transparent)]
@@ -236,6 +236,26 @@ pub async fn change_owner(
     Ok(Some((agent, change)))
 }
 
+/// Gives an agent another name. `None` when there is no such agent.
+///
+/// # Errors
+/// See [`AgentError`].
+pub async fn rename(
+    scoped: &mut Scoped<Write>,
+    id: AgentId,
+    name: DisplayName,
+) -> Result<Option<(Agent, Change)>, AgentError> {
+    let Some(mut agent) = lock(scoped, id).await? else { return Ok(None) };
+    if agent.name == name {
+        return Err(AgentError::Unchanged);
+    }
+    let from = std::mem::replace(&mut agent.name, name);
+    update(scoped, &agent).await?;
+    let payload = json!({ "from": from, "to": agent.name });
+    let change = Change::new("agent.renamed", Epoch::Keep, ("agent", id.to_string()), payload);
+    Ok(Some((agent, change)))
+}
+
 /// Retires an agent, for good: its keys stop at once. `None` when there is no such agent.
 ///
 /// # Errors
@@ -261,11 +281,12 @@ async fn lock(scoped: &mut Scoped<Write>, id: AgentId) -> Result<Option<Agent>, 
 
 async fn update(scoped: &mut Scoped<Write>, agent: &Agent) -> Result<(), StoreError> {
     let org = scoped.org();
-    sqlx::query("UPDATE agents SET owner_id = $3, retired_at = $4 WHERE org_id = $1 AND id = $2")
+    sqlx::query("UPDATE agents SET owner_id = $3, retired_at = $4, name = $5 WHERE org_id = $1 AND id = $2")
         .bind(org.as_uuid())
         .bind(agent.id.as_uuid())
         .bind(agent.owner.as_uuid())
         .bind(agent.retired_at.map(Timestamp::to_offset))
+        .bind(agent.name.as_str())
         .execute(scoped.connection())
         .await?;
     Ok(())

@@ -35,5 +35,7 @@ pub use lookup::{KeyRecord, lookup};
 pub use note::{Note, NoteError};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 20, name: "keys", sql: include_str!("../migrations/0020_keys.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 20, name: "keys", sql: include_str!("../migrations/0020_keys.sql") },
+    Migration { version: 21, name: "agent names", sql: include_str!("../migrations/0021_agent_names.sql") },
+];

@@ -27,5 +27,7 @@ use chancery_store::Migration;
 pub use profile::{Email, EmailError, Profile};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 10, name: "people", sql: include_str!("../migrations/0010_people.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 10, name: "people", sql: include_str!("../migrations/0010_people.sql") },
+    Migration { version: 11, name: "names", sql: include_str!("../migrations/0011_names.sql") },
+];

@@ -9,6 +9,10 @@ use sqlx::types::time::OffsetDateTime;
 
 use crate::Profile;
 
+mod rename;
+
+pub use rename::{Renaming, prepare as prepare_rename, rename};
+
 /// A person in an organization.
 #[derive(Debug)]
 pub struct Member {
@@ -74,8 +78,8 @@ pub enum MemberError {
     /// Nobody would be left to administer the organization.
     #[error("the last admin can't be removed or given another role")]
     LastAdmin,
-    /// The member has this role already.
-    #[error("the member already has this role")]
+    /// The member has this role, or this name, already.
+    #[error("the member already has this role or name")]
     Unchanged,
     /// The member was removed.
     #[error("the member was removed")]
@@ -235,6 +239,23 @@ pub async fn list<M>(
 /// See [`StoreError`].
 pub async fn read<M>(scoped: &mut Scoped<M>, id: MemberId) -> Result<Option<Member>, StoreError> {
     one(scoped, id, select!("id = $2")).await
+}
+
+/// The active admin whose role is the oldest; `None` when there is none, which
+/// [`MemberError::LastAdmin`] keeps from happening.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn longest_admin<M>(scoped: &mut Scoped<M>) -> Result<Option<MemberId>, StoreError> {
+    let org = scoped.org();
+    let id: Option<Uuid> = sqlx::query_scalar(
+        "SELECT id FROM members WHERE org_id = $1 AND role = 'admin' AND removed_at IS NULL
+         ORDER BY role_granted_at, id LIMIT 1",
+    )
+    .bind(org.as_uuid())
+    .fetch_optional(scoped.connection())
+    .await?;
+    Ok(id.map(MemberId::from_uuid))
 }
 
 async fn one<M>(

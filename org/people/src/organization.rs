@@ -128,6 +128,34 @@ pub async fn read<M>(scoped: &mut Scoped<M>) -> Result<Organization, StoreError>
     })
 }
 
+/// Gives the organization of the scope another name; its short name stays. `None` when it has that
+/// name already.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn rename(
+    scoped: &mut Scoped<Write>,
+    name: DisplayName,
+) -> Result<Option<(Organization, Change)>, StoreError> {
+    let id = scoped.org();
+    let before: String = sqlx::query_scalar("SELECT name FROM organizations WHERE org_id = $1 FOR UPDATE")
+        .bind(id.as_uuid())
+        .fetch_optional(scoped.connection())
+        .await?
+        .ok_or(StoreError::NoOrganization)?;
+    if before == name.as_str() {
+        return Ok(None);
+    }
+    sqlx::query("UPDATE organizations SET name = $2 WHERE org_id = $1")
+        .bind(id.as_uuid())
+        .bind(name.as_str())
+        .execute(scoped.connection())
+        .await?;
+    let payload = json!({ "from": before, "to": name });
+    let change = Change::new("organization.renamed", Epoch::Keep, ("organization", id.to_string()), payload);
+    Ok(Some((read(scoped).await?, change)))
+}
+
 /// The organization with this slug, for what is public: no principal is known yet.
 ///
 /// # Errors

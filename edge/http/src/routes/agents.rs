@@ -1,7 +1,7 @@
 //! `/api/v1/agents`: the programs that act.
 
 use chancery_api::{Agent, ChangeAgent, Code, CreateAgent, ListQuery};
-use chancery_authenticate::permission::{AgentsManage, AgentsRead};
+use chancery_authenticate::permission::{AgentsManage, AgentsRead, MembersManage};
 use chancery_keys::NoteError;
 use chancery_keys::agent::{self, NewAgent};
 
@@ -15,7 +15,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/agents", list).named("agents.list", "Agents, newest first, retired ones too."),
         Route::get("/api/v1/agents/{id}", show).named("agents.show", "One agent."),
         Route::patch("/api/v1/agents/{id}", change)
-            .named("agents.change", "Gives an agent another owner.")
+            .named("agents.change", "Gives an agent another name or another owner.")
             .may(&[Code::OwnerNotActive, Code::AgentRetired, Code::Unchanged]),
         Route::post("/api/v1/agents/{id}/retire", retire)
             .named("agents.retire", "Retires an agent for good: its keys stop at once.")
@@ -25,13 +25,19 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn create(cx: Cx<Needs<AgentsManage>, Json<CreateAgent>>) -> Result<Created<Agent>, ApiError> {
     let (wanted, created_by) = (&cx.input.0, cx.member()?);
+    let owner = wanted.owner_id.unwrap_or(created_by);
+    if owner != created_by {
+        // Who answers for an agent may not approve what it asks: nobody puts that on others, or takes it
+        // off them, who may not decide about members.
+        cx.require::<MembersManage>()?;
+    }
     let new = NewAgent {
         name: wanted.name.clone(),
         description: wanted
             .description
             .parse()
             .map_err(|rule: NoteError| ApiError::invalid("description", rule))?,
-        owner: wanted.owner_id.unwrap_or(created_by),
+        owner,
         created_by,
     };
     let org_key = cx.keyring().org_key(cx.org()).await?;
@@ -57,8 +63,17 @@ async fn show(cx: Cx<Needs<AgentsRead>>) -> Result<Answer<Agent>, ApiError> {
 
 async fn change(cx: Cx<Needs<AgentsManage>, Json<ChangeAgent>>) -> Result<Answer<Agent>, ApiError> {
     let id = cx.param("id")?;
+    let changes = (&cx.input.0.name, cx.input.0.owner_id);
+    if changes.1.is_some() {
+        // One's own agent is given to another, or another's is taken: either concerns another member.
+        cx.require::<MembersManage>()?;
+    }
     let mut scoped = cx.write().await?;
-    let changed = agent::change_owner(&mut scoped, id, cx.input.0.owner_id).await?;
+    let changed = match changes {
+        (Some(name), None) => agent::rename(&mut scoped, id, name.clone()).await?,
+        (None, Some(owner)) => agent::change_owner(&mut scoped, id, owner).await?,
+        _ => return Err(ApiError::invalid("name", "send either `name` or `owner_id`")),
+    };
     let (changed, change) = changed.ok_or_else(ApiError::not_found)?;
     let receipt = cx.commit(scoped, change).await?;
     Ok(Answer::changed(view(changed), &receipt))

@@ -7,7 +7,7 @@ use chancery_authenticate::permission::{IntentsRead, IntentsSubmit};
 use chancery_decide::{Decision, Effect};
 use chancery_model::{IntentId, Timestamp, ijson};
 use chancery_record::evidence::{self, EvidenceError};
-use chancery_record::query::{self, StoredEntry};
+use chancery_record::query::{self, AskedBy, StoredEntry};
 use chancery_record::{IdempotencyKey, Opened, Opening, Outcome, Replayed};
 use chancery_screen::Draft;
 use chancery_store::Receipt;
@@ -35,7 +35,10 @@ pub(super) fn routes() -> Vec<Route> {
                 Code::RecordUnavailable,
                 Code::OrganizationBusy,
             ]),
-        Route::get("/api/v1/intents", list).named("intents.list", "Intents, newest first."),
+        Route::get("/api/v1/intents", list).named(
+            "intents.list",
+            "Intents, newest first: a member sees the organization's, an agent those it asked itself.",
+        ),
         Route::get("/api/v1/intents/{id}", show).named("intents.show", "One intent with its decision."),
         Route::get("/api/v1/intents/{id}/evidence", prove)
             .named(
@@ -67,13 +70,17 @@ async fn submit(cx: Cx<Needs<IntentsSubmit>, Json<SubmitIntent>>) -> Result<Answ
         connector: asked.connector,
         on_behalf_of: asked.on_behalf_of,
     };
-    let scope = proof.scope().clone();
+    let (scope, own) = (proof.scope().clone(), AskedBy::Principal(proof.caller().principal()));
     match way::submit(&app, proof, Request { draft, token: asked.token, idempotency }).await? {
         Opening::Opened(opened) => opened_answer(*opened),
         Opening::Replayed(replayed) => {
             let mut scoped = app.store.read(&scope).await?;
-            let entry = query::decision_entry(&mut scoped, replayed.intent).await?;
-            replayed_answer(&app, entry.ok_or_else(ApiError::not_found)?, replayed, scope.org()).await
+            let entry = query::decision_entry(&mut scoped, replayed.intent, own).await?;
+            drop(scoped);
+            let entry = entry.ok_or_else(ApiError::not_found)?;
+            let keyring = app.store.keyring();
+            let payload = entry.open_decision(keyring, scope.org(), replayed.intent, own).await?;
+            replayed_answer(&entry, payload.unwrap_or_default(), replayed)
         }
     }
 }
@@ -101,13 +108,11 @@ fn opened_answer(opened: Opened) -> Result<Answer<IntentAnswer>, ApiError> {
 }
 
 /// An earlier request with the same idempotency key gets the same answer.
-async fn replayed_answer(
-    app: &crate::App,
-    entry: StoredEntry,
+fn replayed_answer(
+    entry: &StoredEntry,
+    payload: Value,
     replayed: Replayed,
-    org: chancery_model::OrgId,
 ) -> Result<Answer<IntentAnswer>, ApiError> {
-    let payload = entry.open(app.store.keyring(), org).await?.map_or(Value::Null, |opened| opened.payload);
     let decision = payload.get("decision").cloned().unwrap_or(Value::Null);
     let expires = payload.pointer("/token/exp").and_then(Value::as_i64);
     let requirements = decision.get("requirements").cloned().unwrap_or_default();
@@ -169,6 +174,11 @@ fn record_ref(receipt: &Receipt) -> RecordRef {
     RecordRef { seq: receipt.seq(), entry_hash: hex(receipt.entry_hash()) }
 }
 
+/// Whose intents the caller sees.
+fn seen<G: Inner, I: Input>(cx: &Cx<G, I>) -> AskedBy {
+    AskedBy::seen_by(cx.entered().caller().principal())
+}
+
 async fn list(cx: Cx<Needs<IntentsRead>, Query<IntentQuery>>) -> Result<Many<IntentSummary>, ApiError> {
     let asked = &cx.input.0;
     let (limit, before) = crate::input::window::<IntentId>(asked.limit, asked.cursor.as_deref())?;
@@ -178,7 +188,7 @@ async fn list(cx: Cx<Needs<IntentsRead>, Query<IntentQuery>>) -> Result<Many<Int
         IntentStatus::Denied => "deny",
     });
     let mut scoped = cx.read().await?;
-    let found = query::intents(&mut scoped, effect, before, limit).await?;
+    let found = query::intents(&mut scoped, seen(&cx), effect, before, limit).await?;
     Ok(Many::page(found.into_iter().map(summary).collect(), limit, |intent| intent.id))
 }
 
@@ -199,8 +209,10 @@ fn summary(intent: query::IntentSummary) -> IntentSummary {
 async fn show(cx: Cx<Needs<IntentsRead>>) -> Result<Answer<IntentDetail>, ApiError> {
     let id: IntentId = cx.param("id")?;
     let mut scoped = cx.read().await?;
-    let entry = query::decision_entry(&mut scoped, id).await?.ok_or_else(ApiError::not_found)?;
-    let payload = entry.open(cx.keyring(), cx.org()).await?.map_or(Value::Null, |opened| opened.payload);
+    let asked_by = seen(&cx);
+    let entry = query::decision_entry(&mut scoped, id, asked_by).await?.ok_or_else(ApiError::not_found)?;
+    drop(scoped);
+    let payload = entry.open_decision(cx.keyring(), cx.org(), id, asked_by).await?.unwrap_or_default();
     let part = |name: &str| payload.get(name).cloned().unwrap_or_default();
     Ok(Answer::read(IntentDetail {
         id,
@@ -243,5 +255,5 @@ async fn bundle<G: Inner, I: Input>(
     id: IntentId,
 ) -> Result<Option<chancery_evidence::Bundle>, EvidenceError> {
     let mut scoped = cx.app.store.read(cx.entered().scope()).await?;
-    evidence::assemble(&cx.app.store, &mut scoped, id, cx.app.clock.now()).await
+    evidence::assemble(&cx.app.store, &mut scoped, id, seen(cx), cx.app.clock.now()).await
 }

@@ -2,7 +2,7 @@
 
 use chancery_api::{ChangeMember, Code, CreateMember, ListQuery, Member};
 use chancery_authenticate::permission::{MembersManage, MembersRead};
-use chancery_model::MemberId;
+use chancery_model::{DisplayName, MemberId};
 use chancery_people::Profile;
 use chancery_people::member::{self, NewMember};
 use chancery_store::{Keyring, KeyringError};
@@ -15,7 +15,10 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/members", list).named("members.list", "Members, newest first, removed ones too."),
         Route::get("/api/v1/members/{id}", show).named("members.show", "One member."),
         Route::patch("/api/v1/members/{id}", change)
-            .named("members.change", "Gives a member another role; it holds from the next request on.")
+            .named(
+                "members.change",
+                "Gives a member another name, or another role, which holds from the next request on.",
+            )
             .may(&[Code::Unchanged, Code::MemberRemoved, Code::LastAdmin]),
         Route::delete("/api/v1/members/{id}", remove)
             .named("members.remove", "Removes a member: their keys and those they made stop at once.")
@@ -56,9 +59,31 @@ async fn show(cx: Cx<Needs<MembersRead>>) -> Result<Answer<Member>, ApiError> {
 
 async fn change(cx: Cx<Needs<MembersManage>, Json<ChangeMember>>) -> Result<Answer<Member>, ApiError> {
     let id: MemberId = cx.param("id")?;
-    let (role, by) = (cx.input.0.role, Some(cx.member()?));
+    let by = Some(cx.member()?);
+    let changed = match (&cx.input.0.name, cx.input.0.role) {
+        (Some(name), None) => return rename(&cx, id, name.clone()).await,
+        (None, Some(role)) => {
+            let mut scoped = cx.write().await?;
+            member::change_role(&mut scoped, cx.keyring(), id, role, by).await?.map(|done| (scoped, done))
+        }
+        _ => return Err(ApiError::invalid("name", "send either `name` or `role`")),
+    };
+    let (scoped, (changed, change)) = changed.ok_or_else(ApiError::not_found)?;
+    let receipt = cx.commit(scoped, change).await?;
+    Ok(Answer::changed(open(&changed, cx.keyring()).await?, &receipt))
+}
+
+async fn rename(
+    cx: &Cx<Needs<MembersManage>, Json<ChangeMember>>,
+    id: MemberId,
+    name: DisplayName,
+) -> Result<Answer<Member>, ApiError> {
+    let mut scoped = cx.read().await?;
+    let found = member::read(&mut scoped, id).await?.ok_or_else(ApiError::not_found)?;
+    drop(scoped);
+    let renaming = member::prepare_rename(found, cx.keyring(), name).await?;
     let mut scoped = cx.write().await?;
-    let changed = member::change_role(&mut scoped, cx.keyring(), id, role, by).await?;
+    let changed = member::rename(&mut scoped, renaming).await?;
     let (changed, change) = changed.ok_or_else(ApiError::not_found)?;
     let receipt = cx.commit(scoped, change).await?;
     Ok(Answer::changed(open(&changed, cx.keyring()).await?, &receipt))

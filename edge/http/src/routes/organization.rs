@@ -2,6 +2,7 @@
 
 use chancery_api::{ChangeOrganization, Code, Organization, Settings};
 use chancery_authenticate::permission::{SettingsManage, SettingsRead};
+use chancery_model::DisplayName;
 use chancery_people::organization;
 use chancery_people::settings::{self, SettingsPatch};
 
@@ -11,7 +12,10 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/api/v1/organization", show).named("organization.show", "The caller's organization."),
         Route::patch("/api/v1/organization", change)
-            .named("organization.change", "Changes settings; they hold from the next decision on.")
+            .named(
+                "organization.change",
+                "Changes the name, or settings, which hold from the next decision on.",
+            )
             .may(&[Code::Unchanged]),
     ]
 }
@@ -26,7 +30,11 @@ async fn show(cx: Cx<Needs<SettingsRead>>) -> Result<Answer<Organization>, ApiEr
 async fn change(
     cx: Cx<Needs<SettingsManage>, Json<ChangeOrganization>>,
 ) -> Result<Answer<Organization>, ApiError> {
-    let wanted = cx.input.0.settings;
+    let wanted = match (&cx.input.0.name, cx.input.0.settings) {
+        (Some(name), None) => return rename(&cx, name.clone()).await,
+        (None, Some(settings)) => settings,
+        _ => return Err(ApiError::invalid("name", "send either `name` or `settings`")),
+    };
     let patch = SettingsPatch {
         token_algorithm: wanted.token_algorithm,
         token_ttl_seconds: wanted.token_ttl_seconds,
@@ -38,6 +46,19 @@ async fn change(
     let (settings, change) = settings::change(&mut scoped, &patch).await?;
     let receipt = cx.commit(scoped, change).await?;
     Ok(Answer::changed(view(found, settings, cx.caller().record().halted), &receipt))
+}
+
+async fn rename(
+    cx: &Cx<Needs<SettingsManage>, Json<ChangeOrganization>>,
+    name: DisplayName,
+) -> Result<Answer<Organization>, ApiError> {
+    let mut scoped = cx.write().await?;
+    let settings = settings::read(&mut scoped).await?;
+    let renamed = organization::rename(&mut scoped, name).await?;
+    let (renamed, change) =
+        renamed.ok_or_else(|| ApiError::new(Code::Unchanged, "the organization already has this name"))?;
+    let receipt = cx.commit(scoped, change).await?;
+    Ok(Answer::changed(view(renamed, settings, cx.caller().record().halted), &receipt))
 }
 
 fn view(found: organization::Organization, settings: settings::Settings, halted: bool) -> Organization {

@@ -11,7 +11,11 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/signing-keys", list)
             .named("signing_keys.list", "The signing keys without their private halves, newest first."),
         Route::post("/api/v1/signing-keys/rotate", rotate)
-            .named("signing_keys.rotate", "Makes a new active key; the one before verifies on."),
+            .named(
+                "signing_keys.rotate",
+                "Publishes the next key, which signs when verifiers know it; the one before verifies on.",
+            )
+            .may(&[Code::SigningKeyWaiting]),
         Route::post("/api/v1/signing-keys/{id}/retire", retire)
             .named("signing_keys.retire", "Retires a previous key: it verifies nothing any more.")
             .may(&[Code::SigningKeyNotPrevious, Code::SigningKeyInUse]),
@@ -27,12 +31,21 @@ async fn list(cx: Cx<Needs<SigningKeysRead>>) -> Result<Many<SigningKey>, ApiErr
 async fn rotate(
     cx: Cx<Needs<SigningKeysManage>, Json<RotateSigningKey>>,
 ) -> Result<Created<SigningKey>, ApiError> {
-    let algorithm = cx.input.0.algorithm.unwrap_or(cx.settings().token_algorithm);
+    let RotateSigningKey { algorithm, immediately } = cx.input.0;
+    let algorithm = algorithm.unwrap_or(cx.settings().token_algorithm);
     let key = cx.app.key_pool.take(algorithm).await?;
     let org_key = cx.keyring().org_key(cx.org()).await?;
     let forge = Forge { slug: &cx.caller().record().slug, org_key: &org_key, keyring: cx.keyring() };
     let mut scoped = cx.write().await?;
-    let made = match signing_keys::rotate(&mut scoped, forge, &key).await {
+    let rotated = if immediately {
+        signing_keys::rotate(&mut scoped, forge, &key).await
+    } else {
+        match signing_keys::activate_next(&mut scoped, algorithm, cx.app.clock.now()).await {
+            Err(SigningKeyError::Missing) => signing_keys::publish_next(&mut scoped, forge, &key).await,
+            activated => activated,
+        }
+    };
+    let made = match rotated {
         // There is nothing to rotate before the first token was minted: this is the first key.
         Err(SigningKeyError::Missing) => signing_keys::create_first(&mut scoped, forge, &key).await,
         made => made,
@@ -58,6 +71,7 @@ async fn retire(
 }
 
 fn view(key: SigningKeyRecord) -> SigningKey {
+    let activates_at = key.activates_at();
     SigningKey {
         id: key.id,
         kid: key.kid,
@@ -65,7 +79,9 @@ fn view(key: SigningKeyRecord) -> SigningKey {
         state: key.state.as_str().to_owned(),
         generation: key.generation,
         jwk: key.jwk,
+        activates_at,
         created_at: key.created_at,
+        activated_at: key.activated_at,
         superseded_at: key.superseded_at,
         retired_at: key.retired_at,
     }

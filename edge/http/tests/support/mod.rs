@@ -1,5 +1,7 @@
 //! The whole server over a database of its own, without a socket.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 

@@ -47,6 +47,13 @@ pub enum AgentsCommand {
         #[arg(long = "audience", value_name = "AUDIENCE", requires = "save_key")]
         audiences: Vec<String>,
     },
+    /// Give an agent another name.
+    Rename {
+        /// The agent's id.
+        id: AgentId,
+        /// The new name.
+        name: String,
+    },
     /// Give an agent another owner.
     Owner {
         /// The agent's id.
@@ -71,6 +78,9 @@ pub(super) async fn run(way: &Way, command: AgentsCommand, terminal: Terminal) -
             Request::list(AT, &page, columns)
         }
         AgentsCommand::Show { id } => Request::get(format!("{AT}/{id}")),
+        AgentsCommand::Rename { id, name } => {
+            Request::send(Method::PATCH, format!("{AT}/{id}"), json!({ "name": name }))
+        }
         AgentsCommand::Owner { id, member } => {
             Request::send(Method::PATCH, format!("{AT}/{id}"), json!({ "owner_id": member }))
         }

@@ -222,6 +222,13 @@ pub enum MembersCommand {
         #[arg(long)]
         role: Role,
     },
+    /// Give a member another name.
+    Rename {
+        /// The member's id.
+        id: MemberId,
+        /// The new name.
+        name: String,
+    },
     /// Give a member another role.
     Role {
         /// The member's id.
@@ -255,6 +262,9 @@ impl MembersCommand {
             Self::Create { name, email, role } => {
                 Request::send(Method::POST, AT, json!({ "name": name, "email": email, "role": role }))
             }
+            Self::Rename { id, name } => {
+                Request::send(Method::PATCH, format!("{AT}/{id}"), json!({ "name": name }))
+            }
             Self::Role { id, role } => {
                 Request::send(Method::PATCH, format!("{AT}/{id}"), json!({ "role": role }))
             }
@@ -268,6 +278,11 @@ impl MembersCommand {
 pub enum SettingsCommand {
     /// Show the organization and its settings.
     Show,
+    /// Give the organization another name; its short name stays.
+    Rename {
+        /// The new name.
+        name: String,
+    },
     /// Change settings; what is not named stays.
     Set {
         /// What tokens are signed with: `RS256`, `ES256` or `EdDSA`.
@@ -290,6 +305,7 @@ impl SettingsCommand {
         const AT: &str = "/api/v1/organization";
         match self {
             Self::Show => Request::get(AT),
+            Self::Rename { name } => Request::send(Method::PATCH, AT, json!({ "name": name })),
             Self::Set { token_algorithm, token_ttl_seconds, escalate_at, deny_at } => {
                 let named = [
                     ("token_algorithm", token_algorithm.map(Value::from)),

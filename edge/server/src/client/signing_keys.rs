@@ -12,11 +12,14 @@ use super::request::{Page, Request};
 pub enum SigningKeysCommand {
     /// List signing keys, without their private halves.
     List(Page),
-    /// Make a new active key; the one before verifies on.
+    /// Publish the next key, which signs when verifiers know it; the one before verifies on.
     Rotate {
         /// `RS256`, `ES256` or `EdDSA`; that of the organization's settings if absent.
         #[arg(long)]
         algorithm: Option<String>,
+        /// The new key signs at once: the active one may be in other hands.
+        #[arg(long)]
+        immediately: bool,
     },
     /// Retire a previous key: it verifies nothing any more.
     Retire {
@@ -40,12 +43,15 @@ impl SigningKeysCommand {
                     ("STATE", "/state"),
                     ("ALGORITHM", "/algorithm"),
                     ("CREATED", "/created_at"),
+                    ("SIGNS FROM", "/activates_at"),
                     ("KID", "/kid"),
                 ],
             ),
-            Self::Rotate { algorithm } => {
-                Request::send(Method::POST, format!("{AT}/rotate"), json!({ "algorithm": algorithm }))
-            }
+            Self::Rotate { algorithm, immediately } => Request::send(
+                Method::POST,
+                format!("{AT}/rotate"),
+                json!({ "algorithm": algorithm, "immediately": immediately }),
+            ),
             Self::Retire { id, compromised } => Request::send(
                 Method::POST,
                 format!("{AT}/{id}/retire"),

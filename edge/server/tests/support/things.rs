@@ -69,7 +69,7 @@ impl Things {
             .made("/api/v1/delegations", &json!({"agent_id": desk.agent, "actions": ["payments.read"]}))
             .unwrap();
         ids.insert("delegations", text(&delegation, "/id"));
-        admin.made("/api/v1/signing-keys/rotate", &json!({})).unwrap();
+        admin.made("/api/v1/signing-keys/rotate", &json!({"immediately": true})).unwrap();
         let keys = admin.get("/api/v1/signing-keys").unwrap().data();
         let previous = keys.as_array().unwrap().iter().find(|key| key["state"] == "previous").unwrap();
         ids.insert("signing-keys", text(previous, "/id"));

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::CheckpointError;
 use super::stored::{Made, Standing, resume};
 use crate::breaks::Broken;
-use crate::scan::{Break, Walk, piece};
+use crate::scan::{Break, ScanRow, Walk, piece};
 
 /// The most entries of one organization that one round takes, so that a long record that was not
 /// signed for a while does not keep the others waiting.
@@ -15,7 +15,7 @@ const MOST: u64 = 65_536;
 /// What came of an organization's turn.
 pub(super) enum Advanced {
     /// There is a checkpoint, and the walk that led to it.
-    Made(Made, Walk),
+    Made(Box<Made>, Walk),
     /// The record is not what it must be. Nothing is signed.
     Broken(Broken),
 }
@@ -29,6 +29,8 @@ pub(super) struct Turn<'a> {
     pub(super) outside: Option<Checkpoint>,
     /// Where this process's last walk ended.
     pub(super) walk: Option<Walk>,
+    /// The first entries behind its checkpoint, as far as they were read already.
+    pub(super) news: Vec<ScanRow>,
 }
 
 impl Turn<'_> {
@@ -50,9 +52,13 @@ impl Turn<'_> {
         };
         let goal = seq.min(walk.frontier.size().saturating_add(MOST)).max(vouched);
         let mut tiles = Vec::new();
+        let mut news = self.news;
         while walk.frontier.size() < goal {
             let before = walk.frontier.size();
-            let rows = piece(connection, org, before, false).await?;
+            let rows = match std::mem::take(&mut news) {
+                none if none.is_empty() => piece(connection, org, before, false).await?,
+                news => news,
+            };
             for row in rows.iter().take_while(|row| row.seq() <= goal) {
                 let stepped = walk.step(row, &mut |level, index, hash| tiles.push((level, index, hash)));
                 let fork = self.outside.as_ref().is_some_and(|outside| {
@@ -71,7 +77,7 @@ impl Turn<'_> {
         let checkpoint = Checkpoint { origin: self.origin, size: goal, root: walk.frontier.root() };
         let note = self.signer.sign(&checkpoint)?;
         let frontier = walk.frontier.to_bytes();
-        Ok(Advanced::Made(Made { org, frontier, note, checkpoint, tiles }, walk))
+        Ok(Advanced::Made(Box::new(Made { org, frontier, note, checkpoint, tiles }), walk))
     }
 }
 

@@ -35,7 +35,6 @@ const NAME: &str = "checkpoint";
 struct KeyRow {
     id: Uuid,
     wrapped_key: Vec<u8>,
-    kek_version: i32,
     sealed: Vec<u8>,
 }
 
@@ -74,7 +73,7 @@ pub async fn rewrap_checkpoint_key(store: &Store) -> Result<bool, InstallationEr
     let keyring = store.keyring();
     let custody = keyring.custody();
     let Some(row) = find(store).await? else { return Ok(false) };
-    if u32::try_from(row.kek_version).is_ok_and(|version| version >= custody.active_version()) {
+    if version_of(&row)? >= custody.active_version() {
         return Ok(false);
     }
     let key =
@@ -91,8 +90,21 @@ pub async fn rewrap_checkpoint_key(store: &Store) -> Result<bool, InstallationEr
     Ok(true)
 }
 
+/// The version of the KEK that wraps the checkpoint key, by what its envelope says; `None` before the
+/// first start.
+///
+/// # Errors
+/// See [`InstallationError`].
+pub async fn checkpoint_key_version(store: &Store) -> Result<Option<u32>, InstallationError> {
+    find(store).await?.as_ref().map(version_of).transpose()
+}
+
+fn version_of(row: &KeyRow) -> Result<u32, InstallationError> {
+    chancery_crypto::kek_version(&row.wrapped_key).map_err(|error| InstallationError::Key(error.to_string()))
+}
+
 async fn find(store: &Store) -> Result<Option<KeyRow>, StoreError> {
-    Ok(sqlx::query_as("SELECT id, wrapped_key, kek_version, sealed FROM installation_keys WHERE name = $1")
+    Ok(sqlx::query_as("SELECT id, wrapped_key, sealed FROM installation_keys WHERE name = $1")
         .bind(NAME)
         .fetch_optional(store.appender())
         .await?)

@@ -22,11 +22,11 @@ use self::stored::{Made, Standing};
 use crate::Recorder;
 use crate::breaks::{self, Broken};
 use crate::chain::unsigned;
-use crate::scan::Walk;
+use crate::scan::{PIECE, ScanRow, Walk, pieces};
 use crate::tree::root_at;
 
 pub use file::{CheckpointFile, CheckpointFileError, read_newest};
-pub use installation::{InstallationError, checkpoint_signer, rewrap_checkpoint_key};
+pub use installation::{InstallationError, checkpoint_key_version, checkpoint_signer, rewrap_checkpoint_key};
 
 /// Why no checkpoint was made, or the record does not stand up to one.
 #[derive(Debug, thiserror::Error)]
@@ -169,14 +169,18 @@ impl Checkpointer {
         let mut broken = self.follow(&mut tx, &standings).await?;
         let mut made = Vec::new();
         if ours {
-            for standing in &standings {
-                match self.turn(&mut tx, *standing).await? {
-                    Some(Advanced::Made(one, walk)) => {
-                        self.walks.insert(one.org, walk);
-                        made.push(one);
+            for group in grouped(standings.iter().filter(|standing| self.is_due(standing))) {
+                let after: Vec<_> = group.iter().map(|standing| (standing.org, standing.signed)).collect();
+                let mut news = pieces(&mut tx, &after).await?;
+                for standing in group {
+                    let news = news.remove(&standing.org).unwrap_or_default();
+                    match self.turn(standing, news).advance(&mut tx).await? {
+                        Advanced::Made(one, walk) => {
+                            self.walks.insert(one.org, walk);
+                            made.push(*one);
+                        }
+                        Advanced::Broken(found) => broken.push((standing.org, found)),
                     }
-                    Some(Advanced::Broken(found)) => broken.push((standing.org, found)),
-                    None => {}
                 }
             }
         }
@@ -192,22 +196,26 @@ impl Checkpointer {
         Ok(made.len())
     }
 
-    /// An organization's turn; `None` when there is nothing to do for it.
-    async fn turn(
-        &mut self,
-        connection: &mut PgConnection,
-        standing: Standing,
-    ) -> Result<Option<Advanced>, CheckpointError> {
+    /// Whether there is anything to do for an organization.
+    fn is_due(&self, standing: &Standing) -> bool {
+        let known = standing.halted && self.broken.get(&standing.org) == Some(&standing.seq);
+        let vouched = self.vouched(standing.org).map_or(0, |outside| outside.size);
+        !known && (standing.seq != standing.signed || vouched > standing.seq)
+    }
+
+    fn turn(&mut self, standing: Standing, news: Vec<ScanRow>) -> Turn<'_> {
         let org = standing.org;
-        let origin = origin(self.signer.vkey().name(), org);
-        let outside = self.outside.of(&origin);
-        let vouched = outside.as_ref().map_or(0, |outside| outside.size);
-        let known = standing.halted && self.broken.get(&org) == Some(&standing.seq);
-        if known || (standing.seq == standing.signed && vouched <= standing.seq) {
-            return Ok(None);
-        }
-        let walk = self.walks.remove(&org);
-        Turn { signer: &self.signer, standing, origin, outside, walk }.advance(connection).await.map(Some)
+        let (outside, walk) = (self.vouched(org), self.walks.remove(&org));
+        Turn { signer: &self.signer, standing, origin: self.origin(org), outside, walk, news }
+    }
+
+    fn origin(&self, org: OrgId) -> String {
+        origin(self.signer.vkey().name(), org)
+    }
+
+    /// The newest checkpoint of an organization outside Postgres.
+    fn vouched(&self, org: OrgId) -> Option<Checkpoint> {
+        self.outside.of(&self.origin(org))
     }
 
     /// Keeps outside what another process signed and put into the database, so that this one holds the
@@ -217,11 +225,10 @@ impl Checkpointer {
         connection: &mut PgConnection,
         standings: &[Standing],
     ) -> Result<Vec<(OrgId, Broken)>, CheckpointError> {
-        let name = self.signer.vkey().name();
         let news: Vec<(OrgId, u64)> = standings
             .iter()
             .filter(|it| self.broken.get(&it.org) != Some(&it.seq))
-            .filter(|it| self.outside.of(&origin(name, it.org)).map_or(0, |outside| outside.size) < it.signed)
+            .filter(|it| self.vouched(it.org).map_or(0, |outside| outside.size) < it.signed)
             .map(|it| (it.org, it.signed))
             .collect();
         if news.is_empty() {
@@ -254,6 +261,23 @@ impl Checkpointer {
         });
         Ok(written.await??)
     }
+}
+
+/// Organizations whose news are read together: many that have little, or one that has much.
+fn grouped<'a>(due: impl Iterator<Item = &'a Standing>) -> Vec<Vec<Standing>> {
+    const MOST: u64 = PIECE.unsigned_abs();
+    let mut groups: Vec<(u64, Vec<Standing>)> = Vec::new();
+    for standing in due {
+        let news = standing.seq.saturating_sub(standing.signed).min(MOST);
+        match groups.last_mut().filter(|(size, _)| size + news <= MOST) {
+            Some((size, group)) => {
+                *size += news;
+                group.push(*standing);
+            }
+            None => groups.push((news, vec![*standing])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 /// How far the newest checkpoints are behind the records, over all organizations, after a round.
