@@ -256,19 +256,22 @@ impl Keyring {
         Ok(Some(again.kek_version))
     }
 
-    /// The version of the KEK that wraps the organization's key, by what its envelope says.
+    /// The version of the KEK that wraps the organization's key. The key is unwrapped: an envelope whose
+    /// header somebody changed names a version that does not open it.
     ///
     /// # Errors
     /// See [`KeyringError`].
     pub async fn org_key_version<M>(&self, scoped: &mut Scoped<M>) -> Result<u32, KeyringError> {
         let org = scoped.org();
-        let wrapped: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT wrapped FROM data_keys WHERE org_id = $1 AND subject_id IS NULL")
+        let row: Option<(Uuid, Option<Vec<u8>>)> =
+            sqlx::query_as("SELECT id, wrapped FROM data_keys WHERE org_id = $1 AND subject_id IS NULL")
                 .bind(org.as_uuid())
                 .fetch_optional(scoped.connection())
-                .await?
-                .flatten();
-        Ok(chancery_crypto::kek_version(&wrapped.ok_or(KeyringError::Missing)?)?)
+                .await?;
+        let (id, wrapped) = row.ok_or(KeyringError::Missing)?;
+        let wrapped = wrapped.ok_or(KeyringError::Missing)?;
+        self.custody.unwrap(&wrap_context(org, &wrap_row(id, None)), id, &wrapped)?;
+        Ok(chancery_crypto::kek_version(&wrapped)?)
     }
 
     async fn insert(

@@ -55,7 +55,7 @@ impl Store {
         let appender = pool(&logins.appender, sizes.appender).await?;
         let worker = pool(&logins.worker, sizes.worker).await?;
         let keyring = Arc::new(Keyring::new(app.clone(), custody, clock, random));
-        let committer = logins.appender.clone();
+        let committer = durable(&logins.appender);
         Ok((Self { app, appender, worker, committer, keyring }, CommitRight::new()))
     }
 
@@ -154,6 +154,12 @@ async fn pool(login: &PgConnectOptions, most: u32) -> Result<PgPool, StoreError>
                 Ok(true)
             })
         })
-        .connect_with(login.clone())
+        .connect_with(durable(login))
         .await?)
+}
+
+/// A login whose commits are on the disk when they are answered, whatever the database or the role
+/// says: acknowledged means durable.
+fn durable(login: &PgConnectOptions) -> PgConnectOptions {
+    login.clone().options([("synchronous_commit", "on")])
 }

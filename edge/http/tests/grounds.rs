@@ -18,7 +18,7 @@ use sqlx::AssertSqlSafe;
 use support::{Org, World};
 
 /// Ways in which the decision that allowed a token is not there, and what puts it back.
-const GROUNDLESS: [(&str, &str); 4] = [
+const GROUNDLESS: [(&str, &str); 5] = [
     (
         "CREATE TEMP TABLE aside AS SELECT * FROM intents; DELETE FROM intents",
         "INSERT INTO intents SELECT * FROM aside; DROP TABLE aside",
@@ -30,6 +30,11 @@ const GROUNDLESS: [(&str, &str); 4] = [
     (
         "UPDATE entries SET refs = replace(refs, '\"token\":\"', '\"token\":\"x') WHERE kind = 'intent.allowed'",
         "UPDATE entries SET refs = replace(refs, '\"token\":\"x', '\"token\":\"') WHERE kind = 'intent.allowed'",
+    ),
+    // The id is another token's with other claims: whoever has the signing key can make one.
+    (
+        "UPDATE entries SET refs = replace(refs, '\"claims\":\"', '\"claims\":\"x') WHERE kind = 'intent.allowed'",
+        "UPDATE entries SET refs = replace(refs, '\"claims\":\"x', '\"claims\":\"') WHERE kind = 'intent.allowed'",
     ),
     ("UPDATE intents SET seq = seq + 1000", "UPDATE intents SET seq = seq - 1000"),
 ];

@@ -181,16 +181,36 @@ impl Running {
         let store = || books.store.clone();
         let stop = || stop_working.clone().cancelled_owned();
         let every = Duration::from_millis(config.record.checkpoint_interval_ms);
-        work.spawn(background::hear_epochs(app, stop_working.clone()));
-        work.spawn(background::flush_last_used(store(), last_used, stop_working.clone()));
-        work.spawn(background::tidy_meters(metrics, stop_working.clone()));
-        work.spawn(background::forget_idempotency_keys(store(), stop_working.clone()));
-        work.spawn(tend::tend_forever(store(), books.recorder.clone(), stop_working.clone()));
-        work.spawn(checkpointer.run(every, stop()));
-        work.spawn(verify_forever(books.recorder.clone(), vkey.clone(), outside, VERIFIER_REST, stop()));
+        let lost = CancellationToken::new();
+        background::guard(&work, &lost, "epochs", background::hear_epochs(app, stop_working.clone()));
+        background::guard(
+            &work,
+            &lost,
+            "last_used",
+            background::flush_last_used(store(), last_used, stop_working.clone()),
+        );
+        background::guard(&work, &lost, "meters", background::tidy_meters(metrics, stop_working.clone()));
+        background::guard(
+            &work,
+            &lost,
+            "idempotency",
+            background::forget_idempotency_keys(store(), stop_working.clone()),
+        );
+        background::guard(
+            &work,
+            &lost,
+            "signing_keys",
+            tend::tend_forever(store(), books.recorder.clone(), stop_working.clone()),
+        );
+        background::guard(&work, &lost, "checkpoints", checkpointer.run(every, stop()));
+        background::guard(
+            &work,
+            &lost,
+            "verification",
+            verify_forever(books.recorder.clone(), vkey.clone(), outside, VERIFIER_REST, stop()),
+        );
         work.close();
 
-        let lost = CancellationToken::new();
         let superuser = database.embedded.as_ref().map(Embedded::superuser);
         let postgres = database.embedded.take().map(|embedded| {
             tokio::spawn(background::keep_running(embedded, stop_working.clone(), lost.clone()))

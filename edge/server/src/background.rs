@@ -14,6 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::postgres::PgListener;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How often uses of API keys are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
@@ -23,6 +24,25 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 const METERS_EVERY: Duration = Duration::from_secs(5);
 /// The pause before a lost listener is opened again.
 const RELISTEN_AFTER: Duration = Duration::from_secs(1);
+
+/// Runs a task beside the requests. One that panics is a guard that nobody stands any more, so the server
+/// stops: it is better not to serve than to serve unwatched.
+pub(crate) fn guard(
+    work: &TaskTracker,
+    lost: &CancellationToken,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let lost = lost.clone();
+    let running = tokio::spawn(task);
+    work.spawn(async move {
+        if running.await.is_err() {
+            metrics::counter!("background_failures_total", "task" => name).increment(1);
+            tracing::error!(task = name, "a task beside the requests ended; the server stops");
+            lost.cancel();
+        }
+    });
+}
 
 /// Hears of changed organizations from other processes, until told to stop. Whatever is missed while
 /// nobody listens makes every cached key suspect.
@@ -128,6 +148,20 @@ pub(crate) async fn keep_running(
 mod tests {
     use super::*;
     use uuid::Uuid;
+
+    #[tokio::test]
+    async fn a_task_that_panics_stops_the_server_and_one_that_ends_does_not() {
+        let (work, lost) = (TaskTracker::new(), CancellationToken::new());
+        guard(&work, &lost, "test", async {});
+        work.close();
+        work.wait().await;
+        assert!(!lost.is_cancelled());
+        work.reopen();
+        guard(&work, &lost, "test", async { panic!("on purpose") });
+        work.close();
+        work.wait().await;
+        assert!(lost.is_cancelled());
+    }
 
     #[test]
     fn an_epoch_is_learnt_and_nonsense_is_not() {

@@ -29,7 +29,7 @@ pub async fn serve(config: Config, organization: &str, terminal: Terminal) -> an
         Ok(()) => tokio::select! {
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
-            () = running.lost.cancelled() => Err(anyhow::anyhow!("the database was lost")),
+            () = running.lost.cancelled() => Err(anyhow::anyhow!("what the server needs was lost; the log says what")),
         },
     };
     tracing::info!("stopping");

@@ -102,3 +102,56 @@ fn a_running_server_halts_a_broken_record_and_says_why() {
     assert_eq!(text(&entries, "/0/payload/fault/code"), "intent_differs");
     twins.stop();
 }
+
+#[test]
+fn a_token_that_was_made_good_again_shows_however_much_lies_between() {
+    let twins = Twins::start();
+    let mut superuser = twins.superuser();
+    let token = twins.token(1);
+    let mut redeemer = twins.client(0, &twins.desk.redeemer);
+    redeemer.made("/api/v1/tokens/verify", &redemption(1, &token)).unwrap();
+    // A piece of a verification has 512 entries at most.
+    let mut agent = twins.client(0, &twins.desk.key);
+    for number in 0..600 {
+        assert_eq!(agent.post("/api/v1/intents", &refund(number)).unwrap().status, 200);
+    }
+    let forget = sqlx::raw_sql("DELETE FROM token_uses").execute(&mut superuser);
+    twins.runtime.block_on(forget).unwrap();
+    redeemer.made("/api/v1/tokens/verify", &redemption(1, &token)).unwrap();
+    let found = verified(&mut twins.admin(0));
+    let codes: Vec<&str> =
+        found["faults"].as_array().unwrap().iter().filter_map(|fault| fault["code"].as_str()).collect();
+    assert!(codes.contains(&"use_invented") || codes.contains(&"use_differs"), "{codes:?}");
+    twins.stop();
+}
+
+#[test]
+fn the_route_holds_the_record_to_what_is_kept_outside() {
+    let mut twins = Twins::start();
+    // One server alone: what it finds signed, it signed.
+    assert!(twins.servers[1].terminate().unwrap());
+    twins.token(1);
+    let mut superuser = twins.superuser();
+    let mut admin = twins.admin(0);
+    let end = admin.get("/api/v1/record?limit=1").unwrap().data()[0]["seq"].as_u64().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while signed(&mut admin) < end {
+        assert!(Instant::now() < until, "no checkpoint in time");
+    }
+    let cut = "DELETE FROM checkpoints; DELETE FROM tiles;
+         DELETE FROM entries WHERE seq > 3; DELETE FROM intents; DELETE FROM token_uses;
+         UPDATE heads SET seq = 3, entry_hash = (SELECT entry_hash FROM entries WHERE seq = 3)";
+    twins.runtime.block_on(sqlx::raw_sql(cut).execute(&mut superuser)).unwrap();
+    let found = verified(&mut admin);
+    let codes: Vec<&str> =
+        found["faults"].as_array().unwrap().iter().filter_map(|fault| fault["code"].as_str()).collect();
+    assert!(codes.contains(&"record_truncated"), "{codes:?}");
+    twins.stop();
+}
+
+/// The size of the newest checkpoint (C2SP tlog-checkpoint: the second line).
+fn signed(admin: &mut Client) -> u64 {
+    let answer = admin.get("/api/v1/record/checkpoint").unwrap();
+    let note = String::from_utf8(answer.body).unwrap();
+    note.lines().nth(1).and_then(|size| size.parse().ok()).unwrap_or(0)
+}

@@ -13,6 +13,7 @@ use chancery_store::Receipt;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::token::claims_hash;
 use crate::{Actor, Claims, Lifetime, Nonce, Resource, Signer};
 
 /// On what terms a token is issued.
@@ -146,6 +147,7 @@ pub(crate) struct Grant {
 /// The claims of a grant, signed.
 pub(crate) struct Signed {
     claims: Claims,
+    claims_hash: [u8; 32],
     public_claims: Value,
     token: SecretString,
 }
@@ -180,10 +182,11 @@ pub(crate) fn sign(
         nbf: issued,
         exp: issued.saturating_add(terms.lifetime.as_seconds()),
     };
-    let token = signer.sign(&serde_json::to_vec(&claims)?)?;
+    let text = serde_json::to_vec(&claims)?;
+    let token = signer.sign(&text)?;
     let Value::Object(members) = serde_json::to_value(&claims)? else { return Err(MintError::Claims) };
     let public_claims = public_claims(&members).map(Value::Object).ok_or(MintError::Claims)?;
-    Ok(Signed { claims, public_claims, token })
+    Ok(Signed { claims, claims_hash: claims_hash(&text), public_claims, token })
 }
 
 impl Minted {
@@ -197,6 +200,13 @@ impl Minted {
     #[must_use]
     pub const fn id(&self) -> TokenId {
         self.signed.claims.jti
+    }
+
+    /// The hash of the claims as they were signed: the record names it, and a token is redeemed only
+    /// with the very claims that were recorded.
+    #[must_use]
+    pub const fn claims_hash(&self) -> &[u8; 32] {
+        &self.signed.claims_hash
     }
 
     /// When it expires, in seconds since the Unix epoch.

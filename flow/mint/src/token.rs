@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use chancery_crypto::Algorithm;
+use chancery_crypto::{Algorithm, sha256};
 use chancery_model::ijson;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,7 @@ pub struct UnverifiedToken<'a> {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: String,
     pub(crate) claims: Claims,
+    pub(crate) claims_hash: [u8; 32],
     pub(crate) signed: &'a str,
     pub(crate) signature: Vec<u8>,
 }
@@ -80,9 +81,11 @@ impl<'a> UnverifiedToken<'a> {
         if header.typ != TYPE {
             return Err(Malformed::Header);
         }
-        let claims = read(&decode(claims, "claims")?).ok_or(Malformed::Claims)?;
+        let claims_text = decode(claims, "claims")?;
+        let claims = read(&claims_text).ok_or(Malformed::Claims)?;
         let signature = decode(signature, "signature")?;
-        Ok(Self { algorithm: header.alg, kid: header.kid, claims, signed, signature })
+        let claims_hash = claims_hash(&claims_text);
+        Ok(Self { algorithm: header.alg, kid: header.kid, claims, claims_hash, signed, signature })
     }
 
     /// The claims as they stand, true or not.
@@ -90,6 +93,12 @@ impl<'a> UnverifiedToken<'a> {
     pub const fn unverified_claims(&self) -> &Claims {
         &self.claims
     }
+}
+
+/// What the record keeps of the claims as they were signed: SHA-256 of `chancery/claims/v1` and their
+/// text. The nonce in them makes it tell nothing about them.
+pub(crate) fn claims_hash(text: &[u8]) -> [u8; 32] {
+    sha256(&[b"chancery/claims/v1", text])
 }
 
 fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, Malformed> {

@@ -79,6 +79,7 @@ impl VerifyError {
 #[derive(Debug)]
 pub struct Redemption {
     claims: Claims,
+    claims_hash: [u8; 32],
     nonce_hash: [u8; 32],
     epoch: Option<i64>,
 }
@@ -88,6 +89,12 @@ impl Redemption {
     #[must_use]
     pub const fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// The hash of the claims as they were signed, which the decision's entry names.
+    #[must_use]
+    pub const fn claims_hash(&self) -> &[u8; 32] {
+        &self.claims_hash
     }
 
     /// The organization.
@@ -139,7 +146,7 @@ pub fn verify(
     if !key.verify(token.signed.as_bytes(), &token.signature) {
         return Err(VerifyError::Signature);
     }
-    let claims = token.claims;
+    let (claims, claims_hash) = (token.claims, token.claims_hash);
     for (name, holds) in [
         ("org", claims.org == trust.org),
         ("iss", claims.iss == expected.issuer),
@@ -168,7 +175,7 @@ pub fn verify(
         return Err(VerifyError::Revoked);
     }
     let nonce_hash = claims.nonce.hash();
-    Ok(Redemption { claims, nonce_hash, epoch: trust.epoch })
+    Ok(Redemption { claims, claims_hash, nonce_hash, epoch: trust.epoch })
 }
 
 /// No token outlives the time for which keys and revocations are kept.

@@ -1,6 +1,6 @@
 //! One entry: committed to, sealed, and opened again.
 
-use chancery_crypto::{Context, DataKey, Random, sealed_under};
+use chancery_crypto::{Context, DataKey, Random, sealed_under, sha256};
 use chancery_evidence::{Hex, commit};
 use chancery_model::{CorrelationId, OrgId};
 use chancery_store::{Keyring, KeyringError, StoreError};
@@ -44,7 +44,7 @@ impl Words<'_> {
         let mut plain = Vec::with_capacity(SALT_BYTES + payload.len());
         plain.extend_from_slice(&salt);
         plain.extend_from_slice(payload);
-        let row = Hex(commitment).to_string();
+        let row = place(&commitment, self.kind, &self.refs);
         let sealed = chancery_crypto::seal(key, &context(self.org, &row), &plain, random);
         Prepared {
             org: self.org,
@@ -75,6 +75,16 @@ pub struct OpenedPayload {
     pub payload: Value,
 }
 
+/// A sealed payload with what it is bound to: all of its leaf that is known before its place in the
+/// chain.
+#[derive(Clone, Copy)]
+pub(crate) struct Sealed<'a> {
+    pub(crate) commitment: &'a [u8; 32],
+    pub(crate) kind: &'a str,
+    pub(crate) refs: &'a str,
+    pub(crate) payload: &'a [u8],
+}
+
 /// Opens a sealed payload. `None` when its key was destroyed.
 ///
 /// # Errors
@@ -82,15 +92,14 @@ pub struct OpenedPayload {
 pub(crate) async fn open_payload(
     keyring: &Keyring,
     org: OrgId,
-    commitment: &[u8; 32],
-    sealed: &[u8],
+    entry: Sealed<'_>,
 ) -> Result<Option<OpenedPayload>, KeyringError> {
-    let key = match keyring.key_by_id(org, sealed_under(sealed)?).await {
+    let key = match keyring.key_by_id(org, sealed_under(entry.payload)?).await {
         Ok(key) => key,
         Err(KeyringError::Shredded) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let (salt, payload) = unseal(&key, org, commitment, sealed)?;
+    let (salt, payload) = unseal(&key, org, entry)?;
     let payload = serde_json::from_slice(&payload).map_err(|_| not_committed_to())?;
     Ok(Some(OpenedPayload { salt, payload }))
 }
@@ -103,13 +112,12 @@ pub(crate) async fn open_payload(
 pub(crate) fn unseal(
     key: &DataKey,
     org: OrgId,
-    commitment: &[u8; 32],
-    sealed: &[u8],
+    entry: Sealed<'_>,
 ) -> Result<([u8; SALT_BYTES], Zeroizing<Vec<u8>>), KeyringError> {
-    let row = Hex(*commitment).to_string();
-    let mut plain = chancery_crypto::open(key, &context(org, &row), sealed)?;
+    let row = place(entry.commitment, entry.kind, entry.refs);
+    let mut plain = chancery_crypto::open(key, &context(org, &row), entry.payload)?;
     let (salt, payload) = plain.split_first_chunk::<SALT_BYTES>().ok_or_else(not_committed_to)?;
-    if commit(salt, payload) != *commitment {
+    if commit(salt, payload) != *entry.commitment {
         return Err(not_committed_to());
     }
     let salt = *salt;
@@ -121,8 +129,13 @@ fn not_committed_to() -> KeyringError {
     StoreError::corrupt("entries", "payload is not what was committed to").into()
 }
 
-/// The row is named by its commitment: random, unique, fixed by the leaf, and known before the
-/// entry has a place in the chain.
-fn context(org: OrgId, commitment: &str) -> Context<'_> {
-    Context { org: Some(org), table: "entries", column: "payload", row: commitment, purpose: "record" }
+/// The row's name: its commitment, type and references, which are fixed before the entry has a place
+/// in the chain. A payload copied into an entry of another type, or about something else, does not
+/// open there.
+fn place(commitment: &[u8; 32], kind: &str, refs: &str) -> String {
+    Hex(sha256(&[b"chancery/entry/v1", commitment, kind.as_bytes(), b"\0", refs.as_bytes()])).to_string()
+}
+
+fn context(org: OrgId, row: &str) -> Context<'_> {
+    Context { org: Some(org), table: "entries", column: "payload", row, purpose: "record" }
 }

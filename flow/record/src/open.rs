@@ -51,9 +51,9 @@ impl Outcome {
         }
     }
 
-    const fn token(&self) -> Option<TokenId> {
+    const fn token(&self) -> Option<(TokenId, &[u8; 32])> {
         match self {
-            Self::Minted(minted) => Some(minted.id()),
+            Self::Minted(minted) => Some((minted.id(), minted.claims_hash())),
             _ => None,
         }
     }
@@ -289,10 +289,18 @@ pub(crate) async fn open_token(
     Ok(SecretString::from(text))
 }
 
-/// The references of the entry that decides an intent. A token rests on the one that names it.
-pub(crate) fn decided_refs(intent: IntentId, principal: Principal, token: Option<TokenId>) -> String {
+/// The references of the entry that decides an intent. A token rests on the one that names it, with
+/// the hash of its claims: whoever has a signing key can sign others under the same id.
+pub(crate) fn decided_refs(
+    intent: IntentId,
+    principal: Principal,
+    token: Option<(TokenId, &[u8; 32])>,
+) -> String {
     let mut pairs = vec![("intent", intent.to_string()), ("principal", principal.id().to_string())];
-    pairs.extend(token.map(|token| ("token", token.to_string())));
+    if let Some((token, claims)) = token {
+        pairs.push(("token", token.to_string()));
+        pairs.push(("claims", Hex(*claims).to_string()));
+    }
     refs(&pairs)
 }
 

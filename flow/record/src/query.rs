@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::chain::hash;
-use crate::entry::{OpenedPayload, open_payload};
+use crate::entry::{OpenedPayload, Sealed, open_payload};
 
 /// An entry as it stands in the database.
 #[derive(Debug)]
@@ -39,7 +39,13 @@ impl StoredEntry {
     /// # Errors
     /// When the envelope does not open: another row's, or changed bytes.
     pub async fn open(&self, keyring: &Keyring, org: OrgId) -> Result<Option<OpenedPayload>, KeyringError> {
-        open_payload(keyring, org, &self.commitment, &self.sealed).await
+        let entry = Sealed {
+            commitment: &self.commitment,
+            kind: &self.kind,
+            refs: &self.refs,
+            payload: &self.sealed,
+        };
+        open_payload(keyring, org, entry).await
     }
 
     /// Opens the payload of the entry that decides an intent. `None` when it was shredded.

@@ -54,7 +54,7 @@ impl Recorder {
         let answer = self
             .queue(|| {
                 let (mut job, waiter) = Job::new(entry, epoch);
-                job.redemption = Some(Redeemed::new(used, claims));
+                job.redemption = Some(Redeemed::new(used, redemption));
                 (job, waiter)
             })
             .await?;

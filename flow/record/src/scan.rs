@@ -6,7 +6,6 @@ use chancery_evidence::{Frontier, GENESIS, Hash, Leaf, entry_hash};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 use crate::chain::{stored, unsigned};
 
@@ -16,10 +15,28 @@ pub(crate) const PIECE: i64 = 512;
 /// About how many bytes of payloads are read at once: what a verification keeps in memory.
 const PIECE_BYTES: i64 = 4 * 1024 * 1024;
 
+/// A stored moment in microseconds; null where it is none that an entry can have. (As a moment,
+/// what lies beyond the years of the calendar can't even be read.)
+macro_rules! micros {
+    ($column:literal) => {
+        concat!(
+            "CASE WHEN ",
+            $column,
+            " >= '1970-01-01Z' AND ",
+            $column,
+            " < '9999-12-31Z' \
+             THEN (extract(epoch FROM ",
+            $column,
+            ") * 1000000)::int8 END AS micros"
+        )
+    };
+}
+pub(crate) use micros;
+
 #[derive(sqlx::FromRow)]
 pub(crate) struct ScanRow {
     seq: i64,
-    pub(crate) time: OffsetDateTime,
+    micros: Option<i64>,
     pub(crate) kind: String,
     pub(crate) correlation_id: Option<uuid::Uuid>,
     pub(crate) refs: String,
@@ -33,6 +50,11 @@ pub(crate) struct ScanRow {
 impl ScanRow {
     pub(crate) fn commitment(&self) -> Option<Hash> {
         self.commitment.as_slice().try_into().ok()
+    }
+
+    /// When it says it was appended; the beginning of time where no entry can say so.
+    pub(crate) fn time(&self) -> Timestamp {
+        Timestamp::from_micros(self.micros.unwrap_or(0))
     }
 
     /// Its place in the chain, from 1.
@@ -92,7 +114,7 @@ impl Walk {
         completed: &mut impl FnMut(u8, u64, Hash),
     ) -> Result<(), Break> {
         let expected = self.frontier.size() + 1;
-        let time = Timestamp::from(row.time);
+        let time = row.time();
         let (Some(commitment), Ok(leaf_stored), Ok(link_stored)) = (
             row.commitment(),
             Hash::try_from(row.leaf_hash.as_slice()),
@@ -105,7 +127,7 @@ impl Walk {
         let link = entry_hash(&self.entry_hash, &leaf_hash);
         let found = if row.seq != stored(expected) {
             Some(Break::Gap)
-        } else if leaf_hash != leaf_stored {
+        } else if leaf_hash != leaf_stored || row.micros.is_none() {
             Some(Break::Leaf)
         } else if link != link_stored {
             Some(Break::Link)
@@ -134,12 +156,14 @@ pub(crate) async fn pieces(
     connection: &mut PgConnection,
     after: &[(OrgId, u64)],
 ) -> Result<HashMap<OrgId, Vec<ScanRow>>, StoreError> {
-    let rows: Vec<OfOrg> = sqlx::query_as(
+    let rows: Vec<OfOrg> = sqlx::query_as(concat!(
         "SELECT w.org_id, e.* FROM unnest($1::uuid[], $2::int8[]) AS w (org_id, after), LATERAL (
-             SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
-             WHERE org_id = w.org_id AND seq > w.after ORDER BY seq LIMIT $3
-         ) AS e ORDER BY w.org_id, e.seq",
-    )
+                 SELECT seq, ",
+        micros!("time"),
+        ", kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
+                 WHERE org_id = w.org_id AND seq > w.after ORDER BY seq LIMIT $3
+             ) AS e ORDER BY w.org_id, e.seq"
+    ))
     .bind(after.iter().map(|(org, _)| org.as_uuid()).collect::<Vec<_>>())
     .bind(after.iter().map(|(_, after)| stored(*after)).collect::<Vec<_>>())
     .bind(PIECE)
@@ -160,19 +184,25 @@ pub(crate) async fn piece(
     with_payload: bool,
 ) -> Result<Vec<ScanRow>, StoreError> {
     if !with_payload {
-        let sql =
-            "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
-                   WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+        let sql = concat!(
+            "SELECT seq, ",
+            micros!("time"),
+            ", kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
+             WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+        );
         let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(PIECE);
         return Ok(rows.fetch_all(connection).await?);
     }
     // The first is always among them, however long it is.
-    let sql =
-        "SELECT seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload FROM (
-                   SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM (
-                       SELECT * FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
-                   ) AS most
-               ) AS weighed WHERE bytes - octet_length(payload) < $4 ORDER BY seq";
+    let sql = concat!(
+        "SELECT seq, ",
+        micros!("time"),
+        ", kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload FROM (
+             SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM (
+                 SELECT * FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+             ) AS most
+         ) AS weighed WHERE bytes - octet_length(payload) < $4 ORDER BY seq"
+    );
     let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(PIECE).bind(PIECE_BYTES);
     Ok(rows.fetch_all(connection).await?)
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chancery_evidence::Hash;
-use chancery_evidence::merkle::Plan;
+use chancery_evidence::merkle::{Plan, verify_consistency};
+use chancery_evidence::{Checkpoint, Hash};
 use chancery_model::OrgId;
 use chancery_store::StoreError;
 use sqlx::PgConnection;
@@ -23,6 +23,20 @@ pub(crate) async fn root_at(
     let plan = Plan::root(size);
     let nodes = nodes(connection, org, &plan).await?;
     Ok(plan.compute(&nodes).ok().and_then(|roots| roots.into_iter().next()))
+}
+
+/// Whether the tree of the later checkpoint begins with that of the earlier one. What the database says
+/// is only a proof: it is checked against both signed roots (RFC 9162 §2.1.4).
+pub(crate) async fn extends(
+    connection: &mut PgConnection,
+    org: OrgId,
+    earlier: &Checkpoint,
+    later: &Checkpoint,
+) -> Result<bool, StoreError> {
+    let Ok(plan) = Plan::consistency(earlier.size, later.size) else { return Ok(false) };
+    let nodes = nodes(connection, org, &plan).await?;
+    let Ok(proof) = plan.compute(&nodes) else { return Ok(false) };
+    Ok(verify_consistency(earlier.size, later.size, &earlier.root, &later.root, &proof))
 }
 
 /// Reads the hashes that a plan needs: leaf hashes from entries, others from tiles.

@@ -14,7 +14,7 @@ use chancery_crypto::{Custody, SystemRandom, sha256};
 use chancery_evidence::{CheckpointSigner, GENESIS, Leaf, entry_hash};
 use chancery_model::{ManualClock, OrgId, PrincipalId, Timestamp};
 use chancery_record::checkpoint::{Checkpointer, checkpoint_signer, read_newest};
-use chancery_record::verify::{Depth, Verification, verify_organization};
+use chancery_record::verify::{Depth, Verification, verify_forever, verify_organization};
 use chancery_record::{Actor, QueueLimits, Recorder};
 use chancery_store::provision::provision;
 use chancery_store::{Change, CommitRight, Epoch, Migration, PoolSizes, Scope, Store};
@@ -163,7 +163,12 @@ impl World {
 
     /// Writes the whole chain anew with one entry changed: every hash fits every other.
     async fn rewrite(&mut self) {
-        self.run("UPDATE entries SET kind = 'test.invented' WHERE seq = 3").await;
+        self.run("UPDATE entries SET time = time + interval '1 microsecond' WHERE seq >= 3").await;
+        self.relink().await;
+    }
+
+    /// Computes every hash of the chain anew, and the head.
+    async fn relink(&mut self) {
         let rows: Vec<(i64, OffsetDateTime, String, String, Vec<u8>)> =
             sqlx::query_as("SELECT seq, time, kind, refs, commitment FROM entries ORDER BY seq")
                 .fetch_all(&mut self.superuser)
@@ -188,7 +193,7 @@ impl World {
                 .await
                 .unwrap();
         }
-        sqlx::query("UPDATE heads SET entry_hash = $1")
+        sqlx::query("UPDATE heads SET entry_hash = $1, seq = (SELECT max(seq) FROM entries)")
             .bind(link.as_slice())
             .execute(&mut self.superuser)
             .await
@@ -202,6 +207,8 @@ async fn each_change_is_found_for_what_it_is() {
         ("UPDATE entries SET kind = 'test.invented' WHERE seq = 3", "entry_changed"),
         ("UPDATE entries SET refs = '{}' WHERE seq = 3", "entry_changed"),
         ("UPDATE entries SET time = time + interval '1 hour' WHERE seq = 3", "entry_changed"),
+        ("UPDATE entries SET time = 'infinity' WHERE seq = 3", "entry_changed"),
+        ("UPDATE entries SET time = '20000-01-01' WHERE seq = 3", "entry_changed"),
         ("UPDATE entries SET entry_hash = leaf_hash WHERE seq = 3", "chain_broken"),
         ("UPDATE entries SET payload = payload || '\\x00' WHERE seq = 3", "payload_unreadable"),
         (
@@ -414,17 +421,107 @@ async fn a_key_destroyed_without_a_word_hides_nothing() {
     world.run("UPDATE data_keys SET wrapped = NULL, destroyed_at = now() WHERE subject_id IS NOT NULL").await;
     // A process that never opened the key.
     let (store, _) = connect(&world.database, &world.custody, Arc::new(ManualClock::new(NOW))).await;
-    let verify = async || {
-        let vkey = world.signer.vkey();
-        verify_organization(&store, vkey, world.org, Depth::whole(&[]), |_, _| {}).await.unwrap()
-    };
+    let (signer, org) = (Arc::clone(&world.signer), world.org);
+    let verify =
+        async || verify_organization(&store, signer.vkey(), org, Depth::whole(&[]), |_, _| {}).await.unwrap();
     let found = verify().await;
     let codes: Vec<_> = found.faults.iter().map(|fault| fault.code).collect();
     assert_eq!((found.shredded, codes), (1, vec!["payload_unreadable"]));
+    // An erasure that somebody wrote, with a payload of another entry: the tree is well, the payload is not.
+    world
+        .run(&format!(
+            "INSERT INTO entries SELECT org_id, 8, time, 'subject.erased', NULL, '{{\"data_key\":\"{key}\"}}',
+                    commitment, leaf_hash, entry_hash, payload FROM entries WHERE seq = 1"
+        ))
+        .await;
+    world.relink().await;
+    let codes: Vec<_> = verify().await.faults.iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["payload_unreadable", "payload_unreadable"]);
+    world.run("DELETE FROM entries WHERE seq = 8").await;
+    world.relink().await;
     // With the record's word for it, it is an erasure.
     let scoped = world.store.write(&Scope::installation(world.org)).await.unwrap();
-    let change = Change::new("subject.erased", Epoch::Keep, ("data_key", key.to_string()), json!({}));
+    let change =
+        Change::new("subject.erased", Epoch::Keep, ("data_key", key.to_string()), json!({"data_key": key}));
     world.recorder.commit(scoped, Actor::installation(), change).await.unwrap();
     let found = verify().await;
     assert!(found.is_intact() && found.shredded == 1, "{found:?}");
+}
+
+#[tokio::test]
+async fn servers_that_sign_in_turns_hold_each_other_to_the_same_record() {
+    let (mut world, mut first) = World::start().await;
+    let mut second = world.checkpointer_with("second").await;
+    for number in 7..=10 {
+        world.append(number).await;
+        let signing = if number % 2 == 0 { &mut first } else { &mut second };
+        assert_eq!(signing.tick().await.unwrap(), 1);
+    }
+    assert!(world.verify().await.is_intact() && !world.is_halted().await);
+    // The first knows 10. The record is written anew, and the second, whose walk ended at 9, is made
+    // to sign the other one: no checkpoint is left that would tell it.
+    world.rewrite().await;
+    world.run("DELETE FROM checkpoints; DELETE FROM tiles").await;
+    world.append(11).await;
+    assert_eq!(second.tick().await.unwrap(), 0, "a fork was signed");
+    assert!(world.is_halted().await);
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_another_server_that_contradicts_ours_is_not_taken() {
+    let (mut world, _) = World::start().await;
+    // Ours knows 6 entries by its file, and has no walk in memory.
+    let mut ours = world.checkpointer().await;
+    world.append(7).await;
+    world.rewrite().await;
+    world.run("DELETE FROM checkpoints; DELETE FROM tiles").await;
+    // A server whose file is empty believes the database.
+    let mut fresh = world.checkpointer_with("fresh").await;
+    assert_eq!(fresh.tick().await.unwrap(), 1);
+    assert_eq!(ours.tick().await.unwrap(), 0);
+    assert!(world.is_halted().await);
+    assert_eq!(world.vouched("checkpoints"), 6);
+}
+
+#[tokio::test]
+async fn a_lock_that_somebody_else_holds_hides_no_truncation() {
+    let (mut world, mut checkpointer) = World::start().await;
+    world.run("SELECT pg_advisory_lock(x'636865636b706f69'::bit(64)::bigint)").await;
+    world.cut(4).await;
+    assert_eq!(checkpointer.tick().await.unwrap(), 0);
+    assert!(world.is_halted().await);
+}
+
+#[tokio::test]
+async fn the_background_verifier_holds_the_record_to_what_is_kept_outside() {
+    let (mut world, checkpointer) = World::start().await;
+    world.cut(4).await;
+    let (recorder, vkey) = (world.recorder.clone(), world.signer.vkey().clone());
+    let outside = checkpointer.outside();
+    let verifying =
+        verify_forever(recorder, vkey, outside, std::time::Duration::from_millis(1), std::future::pending());
+    let halted = async {
+        while !world.is_halted().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = verifying => {}
+        () = halted => {}
+        () = tokio::time::sleep(std::time::Duration::from_secs(30)) => panic!("nothing halts it"),
+    }
+}
+
+#[tokio::test]
+async fn a_broken_record_that_is_let_go_is_walked_from_its_beginning() {
+    let (mut world, mut checkpointer) = World::start().await;
+    world.rewrite().await;
+    world.append(7).await;
+    assert_eq!(checkpointer.tick().await.unwrap(), 0);
+    assert!(world.is_halted().await);
+    // The links fit from the last signed entry on, and only what is before it was written anew.
+    world.run("UPDATE heads SET halted = false").await;
+    world.append(9).await;
+    assert_eq!(checkpointer.tick().await.unwrap(), 0, "signed on top of what was never compared");
+    assert!(world.is_halted().await);
 }

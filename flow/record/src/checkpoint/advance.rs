@@ -4,7 +4,7 @@ use chancery_evidence::{Checkpoint, CheckpointSigner};
 use sqlx::PgConnection;
 
 use super::CheckpointError;
-use super::stored::{Made, Standing, resume};
+use super::stored::{self, Made, Standing};
 use crate::breaks::Broken;
 use crate::scan::{Break, ScanRow, Walk, piece};
 
@@ -27,9 +27,10 @@ pub(super) struct Turn<'a> {
     pub(super) origin: String,
     /// The newest checkpoint outside Postgres.
     pub(super) outside: Option<Checkpoint>,
-    /// Where this process's last walk ended.
+    /// Where to go on: this process's last walk, or the beginning; `None` for the newest checkpoint in
+    /// the database.
     pub(super) walk: Option<Walk>,
-    /// The first entries behind its checkpoint, as far as they were read already.
+    /// The first entries behind that place, as far as they were read already.
     pub(super) news: Vec<ScanRow>,
 }
 
@@ -43,14 +44,18 @@ impl Turn<'_> {
         if seq < vouched.max(signed) {
             return Ok(broken("record_truncated", vouched.max(signed)));
         }
-        let mut walk = match self.walk {
-            Some(walk) if walk.frontier.size() == signed => walk,
-            _ => match resume(connection, self.signer.vkey(), org, signed).await? {
-                Some(walk) => walk,
-                None => return Ok(broken("checkpoint_invalid", signed)),
-            },
+        let key = self.signer.vkey();
+        // Signed by another process since this one walked: the walk passes there, and compares.
+        let behind = self.walk.as_ref().is_some_and(|walk| walk.frontier.size() < signed);
+        let inside = if behind { stored::checkpoint(connection, key, org, signed).await? } else { None };
+        let walk = match self.walk {
+            Some(walk) if !behind || inside.is_some() => Some(walk),
+            Some(_) => None,
+            None => stored::resume(connection, key, org, signed).await?,
         };
-        let goal = seq.min(walk.frontier.size().saturating_add(MOST)).max(vouched);
+        let Some(mut walk) = walk else { return Ok(broken("checkpoint_invalid", signed)) };
+        let signatures = [self.outside, inside];
+        let goal = seq.min(walk.frontier.size().saturating_add(MOST)).max(vouched).max(signed);
         let mut tiles = Vec::new();
         let mut news = self.news;
         while walk.frontier.size() < goal {
@@ -61,8 +66,8 @@ impl Turn<'_> {
             };
             for row in rows.iter().take_while(|row| row.seq() <= goal) {
                 let stepped = walk.step(row, &mut |level, index, hash| tiles.push((level, index, hash)));
-                let fork = self.outside.as_ref().is_some_and(|outside| {
-                    outside.size == walk.frontier.size() && outside.root != walk.frontier.root()
+                let fork = signatures.iter().flatten().any(|signature| {
+                    signature.size == walk.frontier.size() && signature.root != walk.frontier.root()
                 });
                 if let Some(code) = stepped.err().map(Break::code).or(fork.then_some("root_differs")) {
                     return Ok(broken(code, row.seq()));

@@ -90,13 +90,16 @@ pub async fn rewrap_checkpoint_key(store: &Store) -> Result<bool, InstallationEr
     Ok(true)
 }
 
-/// The version of the KEK that wraps the checkpoint key, by what its envelope says; `None` before the
-/// first start.
+/// The version of the KEK that wraps the checkpoint key, which is unwrapped: a header that somebody
+/// changed does not open. `None` before the first start.
 ///
 /// # Errors
 /// See [`InstallationError`].
 pub async fn checkpoint_key_version(store: &Store) -> Result<Option<u32>, InstallationError> {
-    find(store).await?.as_ref().map(version_of).transpose()
+    let Some(row) = find(store).await? else { return Ok(None) };
+    let custody = store.keyring().custody();
+    custody.unwrap(&wrap_context(), row.id, &row.wrapped_key).map_err(|_| InstallationError::WrongKek)?;
+    version_of(&row).map(Some)
 }
 
 fn version_of(row: &KeyRow) -> Result<u32, InstallationError> {

@@ -23,7 +23,7 @@ use crate::Recorder;
 use crate::breaks::{self, Broken};
 use crate::chain::unsigned;
 use crate::scan::{PIECE, ScanRow, Walk, pieces};
-use crate::tree::root_at;
+use crate::tree::{extends, root_at};
 
 pub use file::{CheckpointFile, CheckpointFileError, read_newest};
 pub use installation::{InstallationError, checkpoint_key_version, checkpoint_signer, rewrap_checkpoint_key};
@@ -75,6 +75,9 @@ impl From<sqlx::Error> for CheckpointError {
 /// Any number does; this one is ours. Whoever holds it makes this round's checkpoints.
 const LOCK: i64 = 0x6368_6563_6b70_6f69;
 
+/// So many rounds without a new checkpoint, though there is news, are told.
+const STANDSTILL: u32 = 10;
+
 /// The newest checkpoints that are kept outside Postgres, as this process knows them; what
 /// verifications hold the database to.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +112,10 @@ pub struct Checkpointer {
     walks: HashMap<OrgId, Walk>,
     /// Where the records ended that were found broken: until they move they stay so.
     broken: HashMap<OrgId, u64>,
+    /// The sizes of all checkpoints in the database together, as the last round found them, and for how
+    /// many rounds they have stood still.
+    signed: u64,
+    standstill: u32,
 }
 
 impl Checkpointer {
@@ -126,7 +133,16 @@ impl Checkpointer {
         let outside = Outside::default();
         outside.learn(file.newest());
         let file = Arc::new(Mutex::new(file));
-        Ok(Self { recorder, signer, file, outside, walks: HashMap::new(), broken: HashMap::new() })
+        Ok(Self {
+            recorder,
+            signer,
+            file,
+            outside,
+            walks: HashMap::new(),
+            broken: HashMap::new(),
+            signed: 0,
+            standstill: 0,
+        })
     }
 
     /// What is kept outside Postgres, as it grows.
@@ -168,14 +184,19 @@ impl Checkpointer {
         let standings = stored::standings(&mut tx).await?;
         let mut broken = self.follow(&mut tx, &standings).await?;
         let mut made = Vec::new();
+        if !ours {
+            broken.extend(standings.iter().filter_map(|standing| self.cut_short(standing)));
+        }
+        self.notice_standstill(&standings);
         if ours {
             for group in grouped(standings.iter().filter(|standing| self.is_due(standing))) {
-                let after: Vec<_> = group.iter().map(|standing| (standing.org, standing.signed)).collect();
+                let after: Vec<_> = group.iter().map(|it| (it.org, self.place(it))).collect();
                 let mut news = pieces(&mut tx, &after).await?;
                 for standing in group {
                     let news = news.remove(&standing.org).unwrap_or_default();
                     match self.turn(standing, news).advance(&mut tx).await? {
                         Advanced::Made(one, walk) => {
+                            self.broken.remove(&one.org);
                             self.walks.insert(one.org, walk);
                             made.push(*one);
                         }
@@ -203,9 +224,43 @@ impl Checkpointer {
         !known && (standing.seq != standing.signed || vouched > standing.seq)
     }
 
+    /// An organization whose record ends before what was signed of it.
+    fn cut_short(&self, standing: &Standing) -> Option<(OrgId, Broken)> {
+        let seq = self.vouched(standing.org).map_or(0, |outside| outside.size);
+        let cut = standing.seq < seq && self.is_due(standing);
+        cut.then_some((standing.org, Broken { code: "record_truncated", seq }))
+    }
+
+    /// Tells of rounds in which nobody signs although there is news: the lock may be held by somebody
+    /// who makes no checkpoints, which needs no right in the database.
+    fn notice_standstill(&mut self, standings: &[Standing]) {
+        let signed = standings.iter().fold(0_u64, |sum, standing| sum.wrapping_add(standing.signed));
+        let still = signed == self.signed && standings.iter().any(|standing| self.is_due(standing));
+        self.standstill = if still { self.standstill + 1 } else { 0 };
+        self.signed = signed;
+        if self.standstill >= STANDSTILL {
+            metrics::counter!("record_checkpoint_failures_total").increment(1);
+            tracing::error!(rounds = self.standstill, "there is news and nobody makes checkpoints");
+        }
+    }
+
+    /// Behind which entry an organization's turn begins.
+    fn place(&self, standing: &Standing) -> u64 {
+        let walk = self.walks.get(&standing.org).map(|walk| walk.frontier.size());
+        match walk.filter(|size| *size <= standing.signed) {
+            _ if self.broken.contains_key(&standing.org) => 0,
+            walked => walked.unwrap_or(standing.signed),
+        }
+    }
+
     fn turn(&mut self, standing: Standing, news: Vec<ScanRow>) -> Turn<'_> {
         let org = standing.org;
-        let (outside, walk) = (self.vouched(org), self.walks.remove(&org));
+        let outside = self.vouched(org);
+        let walk = match self.walks.remove(&org) {
+            // It was broken and let go again: nothing of it is taken for granted.
+            _ if self.broken.contains_key(&org) => Some(Walk::start(org)),
+            walk => walk.filter(|walk| walk.frontier.size() <= standing.signed),
+        };
         Turn { signer: &self.signer, standing, origin: self.origin(org), outside, walk, news }
     }
 
@@ -236,9 +291,17 @@ impl Checkpointer {
         }
         let (mut signed, mut broken) = (Vec::new(), Vec::new());
         for (org, size, note) in stored::notes(connection, &news).await? {
-            match stored::open_note(self.signer.vkey(), org, size, &note) {
-                Some(checkpoint) => signed.push((checkpoint, note)),
-                None => broken.push((org, Broken { code: "checkpoint_invalid", seq: size })),
+            let Some(checkpoint) = stored::open_note(self.signer.vkey(), org, size, &note) else {
+                broken.push((org, Broken { code: "checkpoint_invalid", seq: size }));
+                continue;
+            };
+            // A walk of this process will pass there; without one the two signatures are compared.
+            let known = self.vouched(org).filter(|_| !self.walks.contains_key(&org));
+            match known {
+                Some(known) if !extends(connection, org, &known, &checkpoint).await? => {
+                    broken.push((org, Broken { code: "root_differs", seq: size }));
+                }
+                _ => signed.push((checkpoint, note)),
             }
         }
         self.keep_outside(signed).await?;

@@ -4,11 +4,10 @@ use chancery_evidence::{Checkpoint, Frontier, Hash, VerifierKey, origin};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::chain::{stored, unsigned};
-use crate::scan::Walk;
+use crate::scan::{Walk, micros};
 use crate::tree::Tile;
 
 /// An organization as a round finds it.
@@ -63,6 +62,25 @@ pub(super) fn open_note(key: &VerifierKey, org: OrgId, size: u64, note: &str) ->
     (signed.origin == origin(key.name(), org) && signed.size == size).then_some(signed)
 }
 
+/// The checkpoint of an organization at a size, if this installation signed it.
+pub(super) async fn checkpoint(
+    connection: &mut PgConnection,
+    key: &VerifierKey,
+    org: OrgId,
+    size: u64,
+) -> Result<Option<Checkpoint>, StoreError> {
+    let found = notes(connection, &[(org, size)]).await?.pop();
+    Ok(found.and_then(|(_, _, note)| open_note(key, org, size, &note)))
+}
+
+#[derive(sqlx::FromRow)]
+struct LastRow {
+    frontier: Vec<u8>,
+    note: String,
+    entry_hash: Vec<u8>,
+    micros: Option<i64>,
+}
+
 /// Continues behind a stored checkpoint, if this installation signed it over this very tree: whoever
 /// can write the database must not get a tree of theirs signed further.
 pub(super) async fn resume(
@@ -74,22 +92,24 @@ pub(super) async fn resume(
     if size == 0 {
         return Ok(Some(Walk::start(org)));
     }
-    let row: Option<(Vec<u8>, String, Vec<u8>, OffsetDateTime)> = sqlx::query_as(
-        "SELECT c.frontier, c.note, e.entry_hash, e.time FROM checkpoints c
-         JOIN entries e ON e.org_id = c.org_id AND e.seq = c.size WHERE c.org_id = $1 AND c.size = $2",
-    )
+    let row: Option<LastRow> = sqlx::query_as(concat!(
+        "SELECT c.frontier, c.note, e.entry_hash, ",
+        micros!("e.time"),
+        " FROM checkpoints c JOIN entries e ON e.org_id = c.org_id AND e.seq = c.size
+         WHERE c.org_id = $1 AND c.size = $2"
+    ))
     .bind(org.as_uuid())
     .bind(stored(size))
     .fetch_optional(connection)
     .await?;
-    let Some((frontier, note, entry_hash, time)) = row else { return Ok(None) };
+    let Some(LastRow { frontier, note, entry_hash, micros: Some(micros) }) = row else { return Ok(None) };
     let (Ok(frontier), Some(vouched), Ok(entry_hash)) =
         (Frontier::from_bytes(&frontier), open_note(key, org, size, &note), Hash::try_from(entry_hash))
     else {
         return Ok(None);
     };
     let same = frontier.size() == size && frontier.root() == vouched.root;
-    Ok(same.then(|| Walk::resume(org, frontier, entry_hash, Timestamp::from(time))))
+    Ok(same.then(|| Walk::resume(org, frontier, entry_hash, Timestamp::from_micros(micros))))
 }
 
 /// A checkpoint about to be stored.

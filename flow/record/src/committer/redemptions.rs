@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use chancery_mint::Claims;
+use chancery_mint::Redemption;
 use chancery_mint::token_uses::{TokenUse, insert_batch};
 use chancery_store::StoreError;
 use sqlx::{PgConnection, Row as _};
@@ -22,9 +22,13 @@ pub(crate) struct Redeemed {
 }
 
 impl Redeemed {
-    pub(crate) fn new(used: TokenUse, claims: &Claims) -> Self {
+    pub(crate) fn new(used: TokenUse, redemption: &Redemption) -> Self {
+        let claims = redemption.claims();
         let asker = claims.act.as_ref().map_or(claims.sub, |act| act.sub);
-        Self { used, grounds: decided_refs(claims.intent_id, asker, Some(claims.jti)) }
+        Self {
+            used,
+            grounds: decided_refs(claims.intent_id, asker, Some((claims.jti, redemption.claims_hash()))),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Fault;
-use crate::entry::unseal;
+use crate::entry::{Sealed, unseal};
 use crate::scan::{ScanRow, Walk};
 use crate::tree::Tile;
 
@@ -89,6 +89,7 @@ pub(super) struct Used {
 #[derive(Deserialize, Default)]
 struct Refs {
     intent: Option<Uuid>,
+    principal: Option<Uuid>,
     token: Option<Uuid>,
     data_key: Option<Uuid>,
 }
@@ -136,7 +137,9 @@ fn open(
     let id = sealed_under(&row.payload).ok();
     match id.and_then(|id| piece.keys.get(&id)) {
         Some(Key::Found(key)) => {
-            if let Ok((_, plain)) = unseal(key, org, &commitment, &row.payload) {
+            let entry =
+                Sealed { commitment: &commitment, kind: &row.kind, refs: &row.refs, payload: &row.payload };
+            if let Ok((_, plain)) = unseal(key, org, entry) {
                 return Some(plain);
             }
             checked.fault("payload_unreadable", row);
@@ -159,15 +162,23 @@ fn tell(row: &ScanRow, payload: Option<&[u8]>, checked: &mut Checked) {
         kind::ESCALATED => "escalate",
         kind::DENIED => "deny",
         kind::TOKEN_USED => return tell_use(row, &refs, payload, checked),
-        ERASED => return checked.erased.extend(refs.data_key),
+        // Its own payload must be there, and say so too.
+        ERASED => {
+            let said = payload.and_then(|plain| serde_json::from_slice::<Erasure>(plain).ok());
+            return checked
+                .erased
+                .extend(said.map(|said| said.data_key).filter(|key| Some(*key) == refs.data_key));
+        }
         _ => return,
     };
-    let (Some(intent), Ok(said)) = (refs.intent, payload.map(Decision::said).transpose()) else {
+    let (Some(intent), Ok(said)) =
+        (refs.intent, payload.map(|plain| Decision::said(plain, &refs)).transpose())
+    else {
         return checked.fault("entry_changed", row);
     };
     checked.decided.push(Decided {
         seq: row.seq(),
-        time: row.time.into(),
+        time: row.time(),
         intent,
         effect,
         has_token: refs.token.is_some(),
@@ -180,6 +191,9 @@ fn tell_use(row: &ScanRow, refs: &Refs, payload: Option<&[u8]>, checked: &mut Ch
     let (Some(intent), Some(token), Ok(said)) = (refs.intent, refs.token, said) else {
         return checked.fault("entry_changed", row);
     };
+    if said.as_ref().is_some_and(|said| said.jti != token || said.intent_id != intent) {
+        return checked.fault("entry_changed", row);
+    }
     let said = said.map(|said| (said.nonce_hash.0, said.key_id));
     checked.used.push(Used { seq: row.seq(), intent, token, said });
 }
@@ -192,8 +206,16 @@ impl Checked {
 
 #[derive(Deserialize)]
 struct Use {
+    jti: Uuid,
+    intent_id: Uuid,
     nonce_hash: Hex<32>,
     key_id: Uuid,
+}
+
+/// The payload of an erasure.
+#[derive(Deserialize)]
+struct Erasure {
+    data_key: Uuid,
 }
 
 /// Of the payload of a decision, what columns repeat.
@@ -205,10 +227,17 @@ struct Decision<'a> {
     #[serde(borrow)]
     principal: Principal<'a>,
     decision: Judgement,
+    token: Option<Token>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    jti: Uuid,
 }
 
 #[derive(Deserialize)]
 struct Intent<'a> {
+    id: Uuid,
     #[serde(borrow)]
     canonical: Canonical<'a>,
     #[serde(borrow)]
@@ -246,9 +275,18 @@ struct Risk {
     score: i16,
 }
 
+/// A payload that is not that of its entry.
+struct NotTheSame;
+
 impl Decision<'_> {
-    fn said(payload: &[u8]) -> serde_json::Result<Said> {
-        let Decision { intent, key_id, principal, decision } = serde_json::from_slice(payload)?;
+    /// What a payload says. Of whom and of what it is, the references say as well.
+    fn said(payload: &[u8], refs: &Refs) -> Result<Said, NotTheSame> {
+        let Decision { intent, key_id, principal, decision, token } =
+            serde_json::from_slice(payload).map_err(|_| NotTheSame)?;
+        let told = (Some(intent.id), Some(principal.id), token.map(|token| token.jti));
+        if told != (refs.intent, refs.principal, refs.token) {
+            return Err(NotTheSame);
+        }
         Ok(Said {
             principal_kind: principal.r#type.into_owned(),
             principal_id: principal.id,
