@@ -63,6 +63,26 @@ impl Database {
         }
     }
 
+    /// Opens the database of an installation for a command that does not make one: a folder named by
+    /// mistake must not become an installation with a key of its own.
+    ///
+    /// # Errors
+    /// When there is none; else as [`Database::open`].
+    pub async fn existing(config: &Config, random: &dyn Random) -> anyhow::Result<Self> {
+        let made = match external(config).await? {
+            Some((options, database)) => installation::find(&options, &database).await? != Found::Nothing,
+            None => holds_cluster(&config.data_dir),
+        };
+        if !made {
+            bail!(
+                "there is no installation in `{}`: name its folder with --data-dir or CHANCERY_DATA_DIR; \
+                 `chancery serve` makes one",
+                config.data_dir.display()
+            );
+        }
+        Self::reach(config, random).await
+    }
+
     /// Opens the database for a command: beside the server that runs, or alone when none does.
     ///
     /// # Errors

@@ -21,13 +21,22 @@ use crate::kek;
 use crate::serve::advise_backup;
 use crate::terminal::{Style, Terminal};
 
-/// Opens the books for one command, and closes them after it, whatever came of it.
+/// Opens the books of an installation for one command, and closes them after it, whatever came of it.
 async fn with_books<T>(
     config: &Config,
     act: impl AsyncFnOnce(&Books) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let around = Surroundings::system();
-    let database = Database::reach(config, &*around.random).await?;
+    let database = Database::existing(config, &*around.random).await?;
+    over(config, around, database, act).await
+}
+
+async fn over<T>(
+    config: &Config,
+    around: Surroundings,
+    database: Database,
+    act: impl AsyncFnOnce(&Books) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let outcome = match Books::open(config, &database, &around).await {
         Ok(books) => {
             let outcome = act(&books).await;
@@ -50,7 +59,9 @@ pub async fn create_orgs(
     as_json: bool,
     terminal: Terminal,
 ) -> anyhow::Result<()> {
-    with_books(config, async |books| {
+    let around = Surroundings::system();
+    let database = Database::reach(config, &*around.random).await?;
+    over(config, around, database, async |books| {
         let first = books.store.organizations().await?.is_empty();
         for (number, founding) in foundings.into_iter().enumerate() {
             let founded = books.found(founding).await?;
@@ -151,8 +162,12 @@ pub async fn drop_kek_versions(config: &Config, terminal: Terminal) -> anyhow::R
             );
         }
         let dropped = custody.drop_versions_before(active)?;
+        if dropped == 0 {
+            return Ok(terminal.line(format_args!("there is no version of the KEK before {active} to drop"))?);
+        }
+        let versions = if dropped == 1 { "version" } else { "versions" };
         terminal.line(format_args!(
-            "{dropped} versions of the KEK before {active} were dropped from {}",
+            "{dropped} {versions} of the KEK before {active} dropped from {}",
             config.kek_file.display()
         ))?;
         terminal.line("Backups of the database from before the last rotation can't be read with it; back it up again.")?;
@@ -184,6 +199,9 @@ pub async fn verify_record(
             }
             None => books.store.organizations().await?,
         };
+        if orgs.is_empty() && outside.is_empty() {
+            bail!("there is no record to verify: no organization was made yet");
+        }
         let mut intact = missing(&outside, &vkey, &orgs, org.is_none(), terminal)?;
         for org in orgs {
             let found = verify_one(books, &vkey, org, &outside).await?;

@@ -86,14 +86,16 @@ fn introduce(founded: &Founded, url: &str, running: &Running, terminal: Terminal
     let steps = [
         (
             "make an agent, with a key of its own",
-            format!("{program} agents create \"My first agent\" --save-key agent.key{server}"),
+            format!(
+                "{program} agents create \"My first agent\" --audience billing --save-key agent.key{server}"
+            ),
         ),
         ("apply a policy pack", format!("{program} packs apply payments{server}")),
         (
             "submit an intent as the agent",
             format!(
                 "{program} intents submit payments.refund Payment/pay_1 --arg amount=40 --arg currency=EUR \
-                 --arg reason=duplicate --save-evidence evidence.json --key-file agent.key{server}"
+                 --arg reason=duplicate --connector billing --save-evidence evidence.json --key-file agent.key{server}"
             ),
         ),
         (

@@ -1,6 +1,6 @@
 //! What is measured of the record. Labels are words of ours: how many there are is fixed.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 
 /// Explains the meters to whoever reads them.
 pub fn describe() {
@@ -24,4 +24,24 @@ pub fn describe() {
         Unit::Seconds,
         "How long the background verifier's last pass over all records took."
     );
+    begin();
+}
+
+/// What must never happen is counted from the start: of a series that begins with its first event, nobody
+/// sees it grow.
+fn begin() {
+    for name in [
+        "record_queue_full_total",
+        "record_groundless_tokens_total",
+        "record_checkpoint_failures_total",
+        "record_verified_entries_total",
+    ] {
+        counter!(name).increment(0);
+    }
+    for effect in ["allow", "escalate", "deny"] {
+        counter!("decisions_total", "effect" => effect).increment(0);
+    }
+    for code in crate::verify::FAULTS {
+        counter!("record_breaks_total", "code" => code).increment(0);
+    }
 }

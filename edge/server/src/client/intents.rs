@@ -161,6 +161,9 @@ async fn submit(
     if let (Some(file), Ok(id)) = (&wanted.save_evidence, answer.at("/data/id").parse()) {
         save_evidence(to, id, file, terminal).await?;
     }
+    if !as_json && answer.at("/error/code") == Code::IntentDenied.as_str() {
+        bail!("{}: the intent is denied", Code::IntentDenied);
+    }
     accepted(&answer)
 }
 
@@ -182,11 +185,30 @@ fn tell(answer: &Answer, terminal: Terminal) -> anyhow::Result<()> {
             reason.get("message").and_then(Value::as_str).map_or_else(|| reason.to_string(), str::to_owned);
         terminal.line(format_args!("reason {}", printable(&text)))?;
     }
+    let needed = answer.body.pointer("/data/approval/requirements").and_then(Value::as_array);
+    for requirement in needed.into_iter().flatten() {
+        let part = |name: &str| requirement.get(name).cloned().unwrap_or_default();
+        let role = part("role");
+        let within = part("timeout_seconds")
+            .as_u64()
+            .map_or_else(String::new, |seconds| format!(" within {}", humane(seconds)));
+        let line = format!("needed {} × {}{within}", part("approvals"), role.as_str().unwrap_or("?"));
+        terminal.line(printable(&line))?;
+    }
     if let token @ [_, ..] = answer.at("/data/token").as_bytes() {
         terminal.line(format_args!("token  {}", printable(&String::from_utf8_lossy(token))))?;
         terminal.line(format_args!("until  {}", printable(answer.at("/data/token_expires_at"))))?;
     }
     Ok(())
+}
+
+/// Seconds as people say them: the largest unit that divides them.
+fn humane(seconds: u64) -> String {
+    let (unit, name) = [(86_400, "d"), (3_600, "h"), (60, "min")]
+        .into_iter()
+        .find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit))
+        .unwrap_or((1, "s"));
+    format!("{} {name}", seconds / unit)
 }
 
 /// Writes the evidence of an intent to a file, once its entries are under a checkpoint.
@@ -215,6 +237,7 @@ mod tests {
         assert_eq!(argument("note=a=b"), Ok(("note".to_owned(), json!("a=b"))));
         assert_eq!(argument("ids=[1,2]"), Ok(("ids".to_owned(), json!([1, 2]))));
         assert!(argument("amount").is_err());
+        assert_eq!([14_400, 90, 60, 172_800].map(humane), ["4 h", "90 s", "1 min", "2 d"]);
         assert_eq!(resource("Payment/a/b"), Ok(json!({ "type": "Payment", "id": "a/b" })));
         assert!(resource("Payment").is_err());
         assert!(object("[]").is_err() && object("{").is_err() && object("{}").is_ok());

@@ -5,13 +5,13 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::json;
 
-use super::request::{Page, Request};
+use super::request::Request;
 
 /// `signing-keys`.
 #[derive(Debug, Subcommand)]
 pub enum SigningKeysCommand {
     /// List signing keys, without their private halves.
-    List(Page),
+    List,
     /// Publish the next key, which signs when verifiers know it; the one before verifies on.
     Rotate {
         /// `RS256`, `ES256` or `EdDSA`; that of the organization's settings if absent.
@@ -35,9 +35,8 @@ impl SigningKeysCommand {
     pub(super) fn request(self) -> Request {
         const AT: &str = "/api/v1/signing-keys";
         match self {
-            Self::List(page) => Request::list(
+            Self::List => Request::all(
                 AT,
-                &page,
                 &[
                     ("ID", "/id"),
                     ("STATE", "/state"),

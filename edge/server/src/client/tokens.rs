@@ -1,5 +1,6 @@
 //! `tokens`.
 
+use anyhow::bail;
 use chancery_model::{KeyId, TokenId};
 use clap::{Args, Subcommand};
 use http::Method;
@@ -30,22 +31,29 @@ pub struct Verification {
     subject: Subject,
 }
 
-/// Whose tokens to revoke.
+/// Which tokens to revoke, and why.
 #[derive(Args, Clone, Debug)]
-#[group(id = "whose", required = true, multiple = false)]
 pub struct Revocation {
+    #[command(flatten)]
+    whose: Whose,
+    /// For the record.
+    #[arg(long)]
+    reason: String,
+}
+
+/// Whose tokens to revoke: one of these.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+struct Whose {
     /// The token with this id (its `jti`).
-    #[arg(long, group = "whose")]
+    #[arg(long)]
     token: Option<TokenId>,
     /// The tokens that this API key asked for.
-    #[arg(long = "of-key", value_name = "KEY_ID", group = "whose")]
+    #[arg(long = "of-key", value_name = "KEY_ID")]
     of_key: Option<KeyId>,
     /// All tokens of the organization.
-    #[arg(long, group = "whose")]
+    #[arg(long)]
     all: bool,
-    /// For the record.
-    #[arg(long, required = true)]
-    reason: String,
 }
 
 impl TokensCommand {
@@ -58,11 +66,12 @@ impl TokensCommand {
                 body.extend(wanted.audience.map(|audience| ("audience".to_owned(), audience.into())));
                 Request::send(Method::POST, format!("{AT}/verify"), Value::Object(body))
             }
-            Self::Revoke(Revocation { token, of_key, reason, .. }) => {
-                let (kind, id) = match (token, of_key) {
-                    (Some(id), _) => ("token", Some(id.as_uuid())),
-                    (None, Some(id)) => ("key", Some(id.as_uuid())),
-                    (None, None) => ("organization", None),
+            Self::Revoke(Revocation { whose: Whose { token, of_key, all }, reason }) => {
+                let (kind, id) = match (token, of_key, all) {
+                    (Some(id), None, false) => ("token", Some(id.as_uuid())),
+                    (None, Some(id), false) => ("key", Some(id.as_uuid())),
+                    (None, None, true) => ("organization", None),
+                    _ => bail!("name one of --token, --of-key and --all"),
                 };
                 Request::send(
                     Method::POST,
@@ -71,5 +80,38 @@ impl TokensCommand {
                 )
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: TokensCommand,
+    }
+
+    fn revoked(arguments: &[&str]) -> Option<String> {
+        let line = ["chancery", "revoke"].iter().chain(arguments);
+        let line = Line::try_parse_from(line).ok()?;
+        line.command.request().ok().map(|request| format!("{request:?}"))
+    }
+
+    #[test]
+    fn whose_tokens_are_revoked_is_said_in_one_way() {
+        let id = "01890000-0000-7000-8000-000000000000";
+        for (target, kind) in
+            [(vec!["--token", id], "token"), (vec!["--of-key", id], "key"), (vec!["--all"], "organization")]
+        {
+            let with_reason = [target.as_slice(), &["--reason", "a drill"]].concat();
+            let asked = revoked(&with_reason).unwrap_or_default();
+            assert!(asked.contains(&format!("\"kind\": String(\"{kind}\")")), "{asked}");
+            assert_eq!(revoked(&target), None, "without a reason");
+            assert_eq!(revoked(&[with_reason.as_slice(), &["--all", "--token", id]].concat()), None);
+        }
+        assert_eq!(revoked(&["--reason", "x"]), None, "nobody's are everybody's");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use secrecy::SecretString;
 
@@ -36,6 +36,9 @@ impl Way {
             Some(file) => Some(read_key(file)?),
             None => self.key.clone(),
         };
+        if key.is_none() {
+            bail!("no API key: set CHANCERY_KEY, or name a file with --key-file");
+        }
         Connection::new(&self.server, key.as_ref())
     }
 }

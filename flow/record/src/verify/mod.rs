@@ -30,13 +30,29 @@ pub use forever::verify_forever;
 /// Something that is not as the record says it must be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// A stable word: `entry_missing`, `entry_changed`, `chain_broken`, `time_reversed`,
-    /// `payload_unreadable`, `intent_differs`, `intent_invented`, `use_differs`, `use_invented`,
-    /// `tile_differs`, `head_differs`, `root_differs`, `checkpoint_invalid`, `record_truncated`.
+    /// One of [`FAULTS`].
     pub code: &'static str,
     /// Where: an entry, or the size of a checkpoint.
     pub seq: u64,
 }
+
+/// The stable words for what can be wrong; `docs/runbooks/broken-record.md` explains them.
+pub const FAULTS: [&str; 14] = [
+    "entry_missing",
+    "entry_changed",
+    "chain_broken",
+    "time_reversed",
+    "payload_unreadable",
+    "intent_differs",
+    "intent_invented",
+    "use_differs",
+    "use_invented",
+    "tile_differs",
+    "head_differs",
+    "root_differs",
+    "checkpoint_invalid",
+    "record_truncated",
+];
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

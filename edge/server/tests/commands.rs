@@ -1,0 +1,69 @@
+//! The command line as a stranger to it uses it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
+
+mod support;
+
+use std::process::{Command, Output};
+
+use support::{World, folder, options};
+
+fn words(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_folder_named_by_mistake_does_not_become_an_installation() {
+    let folder = folder();
+    let nowhere = folder.path().join("nowhere");
+    for arguments in [
+        &["trust", "export"][..],
+        &["record", "verify"],
+        &["kek", "rotate"],
+        &["kek", "drop"],
+        &["org", "admin-key", "default"],
+    ] {
+        let output = options(&nowhere).command(arguments).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?} succeeded: {}", words(&output));
+        assert!(words(&output).contains("there is no installation in"), "{arguments:?}: {}", words(&output));
+        assert!(!nowhere.exists(), "{arguments:?} made something");
+    }
+}
+
+#[test]
+fn every_list_lists_and_a_client_without_a_key_says_what_it_lacks() {
+    let world = World::start();
+    let server = format!("http://{}", world.server.address);
+    let client = |arguments: &[&str], key: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
+        command.args(arguments).args(["--server", &server]).env_remove("CHANCERY_KEY");
+        key.map(|key| command.env("CHANCERY_KEY", key));
+        command.output().unwrap()
+    };
+    for things in [
+        "agents",
+        "keys",
+        "delegations",
+        "signing-keys",
+        "members",
+        "packs",
+        "actions",
+        "policies",
+        "intents",
+        "record",
+    ] {
+        let output = client(&[things, "list"], Some(&world.admin_key));
+        assert!(output.status.success(), "{things}: {}", words(&output));
+    }
+    let revoked =
+        client(&["tokens", "revoke", "--all", "--reason", "restored from backup"], Some(&world.admin_key));
+    assert!(revoked.status.success(), "{}", words(&revoked));
+    let output = client(&["me", "show"], None);
+    assert!(!output.status.success() && words(&output).contains("CHANCERY_KEY"), "{}", words(&output));
+}
