@@ -64,6 +64,15 @@ fn every_list_lists_and_a_client_without_a_key_says_what_it_lacks() {
     let revoked =
         client(&["tokens", "revoke", "--all", "--reason", "restored from backup"], Some(&world.admin_key));
     assert!(revoked.status.success(), "{}", words(&revoked));
+    assert!(client(&["packs", "apply", "payments"], Some(&world.admin_key)).status.success());
+    let policy = world.folder.path().join("policy.cedar");
+    for (text, valid) in [("permit(principal, action, resource);", true), ("permit(principal, action", false)]
+    {
+        std::fs::write(&policy, text).unwrap();
+        let output = client(&["policies", "check", &policy.to_string_lossy()], Some(&world.admin_key));
+        assert_eq!(output.status.success(), valid, "{text}: {}", words(&output));
+        assert_eq!(words(&output).contains("1:"), !valid, "{text}: {}", words(&output));
+    }
     let output = client(&["me", "show"], None);
     assert!(!output.status.success() && words(&output).contains("CHANCERY_KEY"), "{}", words(&output));
 }

@@ -157,6 +157,7 @@ impl PoliciesCommand {
             }
             Self::Check { file } => {
                 Request::send(Method::POST, format!("{AT}/check"), json!({ "text": text_in(&file)? }))
+                    .shown(Show::Problems)
             }
             Self::Activate { id, version } => {
                 Request::send(Method::POST, format!("{AT}/{id}/activate"), json!({ "version": version }))

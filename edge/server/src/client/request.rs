@@ -28,6 +28,8 @@ pub(super) enum Show {
     Text(&'static str),
     /// The body, as it came.
     Body,
+    /// What is wrong with something, a line each; that something is wrong is this program's failure too.
+    Problems,
 }
 
 impl Request {
@@ -84,12 +86,17 @@ impl Request {
         terminal: Terminal,
     ) -> anyhow::Result<()> {
         let answer = self.ask(to).await?;
+        let problems = matches!(self.show, Show::Problems);
         if as_json {
             terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?;
         } else if answer.status.is_success() {
             show(&answer, self.show, terminal)?;
         }
-        accepted(&answer)
+        accepted(&answer)?;
+        if problems && answer.body.pointer("/data/valid") == Some(&Value::Bool(false)) {
+            bail!("it is not valid");
+        }
+        Ok(())
     }
 }
 
@@ -98,6 +105,15 @@ fn show(answer: &Answer, how: Show, terminal: Terminal) -> anyhow::Result<()> {
     match (how, data) {
         (Show::Body, _) | (_, Value::Null) => {
             terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?
+        }
+        (Show::Problems, _) => {
+            let found = data.get("problems").and_then(Value::as_array).into_iter().flatten();
+            let part = |problem: &Value, name: &str| problem.get(name).cloned().unwrap_or_default();
+            for problem in found {
+                let (line, column) = (part(problem, "line"), part(problem, "column"));
+                let message = part(problem, "message");
+                terminal.line(printable(&format!("{line}:{column}: {}", message.as_str().unwrap_or("?"))))?;
+            }
         }
         (Show::Text(at), _) => {
             for line in answer.at(at).lines() {
