@@ -9,10 +9,11 @@ use chancery_evidence::{Checkpoint, Trust, VerifierKey};
 use chancery_model::{OrgId, Slug};
 use chancery_people::organization;
 use chancery_record::checkpoint::{checkpoint_signer, read_newest};
-use chancery_record::verify::{Depth, Verification, verify_organization};
+use chancery_record::verify::{Depth, Verification, verify_over};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use sqlx::PgConnection;
 
 use crate::assemble::{Books, Surroundings};
 use crate::database::Database;
@@ -203,8 +204,9 @@ pub async fn verify_record(
             bail!("there is no record to verify: no organization was made yet");
         }
         let mut intact = missing(&outside, &vkey, &orgs, org.is_none(), terminal)?;
+        let mut connection = books.store.appender_connection().await?;
         for org in orgs {
-            let found = verify_one(books, &vkey, org, &outside).await?;
+            let found = verify_one(books, &mut connection, &vkey, org, &outside).await?;
             intact &= found.is_intact();
             report(org, &found, as_json, terminal)?;
         }
@@ -216,6 +218,7 @@ pub async fn verify_record(
 
 async fn verify_one(
     books: &Books,
+    connection: &mut PgConnection,
     vkey: &VerifierKey,
     org: OrgId,
     outside: &[Checkpoint],
@@ -225,7 +228,7 @@ async fn verify_one(
         progress.set_length(of);
         progress.set_position(done);
     };
-    let found = verify_organization(&books.store, vkey, org, Depth::whole(outside), show).await?;
+    let found = verify_over(connection, &books.store, vkey, org, Depth::whole(outside), show).await?;
     progress.finish_and_clear();
     Ok(found)
 }

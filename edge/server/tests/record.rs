@@ -110,9 +110,9 @@ fn a_token_that_was_made_good_again_shows_however_much_lies_between() {
     let token = twins.token(1);
     let mut redeemer = twins.client(0, &twins.desk.redeemer);
     redeemer.made("/api/v1/tokens/verify", &redemption(1, &token)).unwrap();
-    // A piece of a verification has 512 entries at most.
+    // A piece of a verification has 4,096 entries at most.
     let mut agent = twins.client(0, &twins.desk.key);
-    for number in 0..600 {
+    for number in 0..4200 {
         assert_eq!(agent.post("/api/v1/intents", &refund(number)).unwrap().status, 200);
     }
     let forget = sqlx::raw_sql("DELETE FROM token_uses").execute(&mut superuser);

@@ -12,6 +12,8 @@ use crate::chain::{stored, unsigned};
 /// The most entries that are read at once. Few, so that what is computed over them in one go takes
 /// no longer than a request.
 pub(crate) const PIECE: i64 = 512;
+/// The most where nobody waits: fewer messages and hand-overs for each entry.
+pub(crate) const LARGE_PIECE: i64 = 4096;
 /// About how many bytes of payloads are read at once: what a verification keeps in memory.
 const PIECE_BYTES: i64 = 4 * 1024 * 1024;
 
@@ -176,11 +178,12 @@ pub(crate) async fn pieces(
     Ok(pieces)
 }
 
-/// The next entries of a chain after `after`, with or without their payloads.
+/// The next entries of a chain after `after`, at most so many, with or without their payloads.
 pub(crate) async fn piece(
     connection: &mut PgConnection,
     org: OrgId,
     after: u64,
+    most: i64,
     with_payload: bool,
 ) -> Result<Vec<ScanRow>, StoreError> {
     if !with_payload {
@@ -190,7 +193,7 @@ pub(crate) async fn piece(
             ", kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
              WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
         );
-        let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(PIECE);
+        let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(most);
         return Ok(rows.fetch_all(connection).await?);
     }
     // The first is always among them, however long it is.
@@ -203,6 +206,6 @@ pub(crate) async fn piece(
              ) AS most
          ) AS weighed WHERE bytes - octet_length(payload) < $4 ORDER BY seq"
     );
-    let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(PIECE).bind(PIECE_BYTES);
+    let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(most).bind(PIECE_BYTES);
     Ok(rows.fetch_all(connection).await?)
 }

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::CheckpointError;
 use super::stored::{self, Made, Standing};
 use crate::breaks::Broken;
-use crate::scan::{Break, ScanRow, Walk, piece};
+use crate::scan::{Break, PIECE, ScanRow, Walk, piece};
 
 /// The most entries of one organization that one round takes, so that a long record that was not
 /// signed for a while does not keep the others waiting.
@@ -61,7 +61,7 @@ impl Turn<'_> {
         while walk.frontier.size() < goal {
             let before = walk.frontier.size();
             let rows = match std::mem::take(&mut news) {
-                none if none.is_empty() => piece(connection, org, before, false).await?,
+                none if none.is_empty() => piece(connection, org, before, PIECE, false).await?,
                 news => news,
             };
             for row in rows.iter().take_while(|row| row.seq() <= goal) {

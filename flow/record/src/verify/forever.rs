@@ -5,9 +5,10 @@ use std::time::Duration;
 use chancery_evidence::{Checkpoint, VerifierKey, origin};
 use chancery_model::OrgId;
 use chancery_store::StoreError;
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, sleep};
 
-use super::{Depth, Pace, verify_organization};
+use super::{Depth, Pace, verify_over};
 use crate::Recorder;
 use crate::breaks::{self, Broken};
 use crate::checkpoint::Outside;
@@ -43,23 +44,38 @@ async fn pass(recorder: &Recorder, key: &VerifierKey, outside: &Outside) {
         Err(error) => return tracing::warn!(%error, "the records can't be verified now"),
     };
     metrics::gauge!("record_organizations").set(f64::from(u32::try_from(orgs.len()).unwrap_or(u32::MAX)));
+    // One connection for all of them, and another after a failure.
+    let mut kept: Option<PgConnection> = None;
     for org in orgs {
-        if let Err(error) = verify_one(recorder, key, outside, org).await {
+        let verified = async {
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => recorder.store.appender_connection().await?,
+            };
+            verify_one(recorder, &mut connection, key, outside, org).await?;
+            kept = Some(connection);
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = verified.await {
             tracing::warn!(%error, %org, "a record could not be verified now");
         }
         sleep(BETWEEN).await;
+    }
+    if let Some(connection) = kept {
+        let _ = connection.close().await;
     }
 }
 
 async fn verify_one(
     recorder: &Recorder,
+    connection: &mut PgConnection,
     key: &VerifierKey,
     outside: &Outside,
     org: OrgId,
 ) -> Result<(), StoreError> {
     let outside: Vec<Checkpoint> = outside.of(&origin(key.name(), org)).into_iter().collect();
     let depth = Depth { payloads: true, outside: &outside, pace: Pace::Gentle, until: None };
-    let found = verify_organization(&recorder.store, key, org, depth, |_, _| {}).await?;
+    let found = verify_over(connection, &recorder.store, key, org, depth, |_, _| {}).await?;
     metrics::counter!("record_verified_entries_total").increment(found.entries);
     if let Some(fault) = found.faults.first() {
         breaks::halt(recorder, org, Broken { code: fault.code, seq: fault.seq }).await?;

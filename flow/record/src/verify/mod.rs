@@ -23,7 +23,7 @@ use uuid::Uuid;
 use self::check::{Checked, Key, Piece, Tree};
 use self::lists::Totals;
 use crate::chain::unsigned;
-use crate::scan::{ScanRow, Walk, piece};
+use crate::scan::{LARGE_PIECE, PIECE, ScanRow, Walk, piece};
 
 pub use forever::verify_forever;
 
@@ -118,6 +118,14 @@ pub enum Pace {
 }
 
 impl Pace {
+    /// How many entries are read at once.
+    const fn piece(self) -> i64 {
+        match self {
+            Self::Full => LARGE_PIECE,
+            Self::Gentle => PIECE,
+        }
+    }
+
     async fn rest_after(self, worked: Duration) {
         if self == Self::Gentle {
             tokio::time::sleep(worked.saturating_mul(19)).await;
@@ -139,14 +147,31 @@ pub async fn verify_organization(
     progress: impl FnMut(u64, u64),
 ) -> Result<Verification, StoreError> {
     let mut connection = store.appender_connection().await?;
+    let found = verify_over(&mut connection, store, key, org, depth, progress).await?;
+    connection.close().await?;
+    Ok(found)
+}
+
+/// The same on a connection of the record's logins that is kept for several organizations.
+///
+/// # Errors
+/// As [`verify_organization`].
+pub async fn verify_over(
+    connection: &mut PgConnection,
+    store: &Store,
+    key: &VerifierKey,
+    org: OrgId,
+    depth: Depth<'_>,
+    progress: impl FnMut(u64, u64),
+) -> Result<Verification, StoreError> {
     let mut found = Verification::default();
     // Checkpoints before the head: entries are only ever added, so what a checkpoint vouches for was
     // there when the head is read, and no transaction has to stay open for the length of a record.
-    let roots = expected_roots(&mut connection, key, org, depth.outside, &mut found).await?;
-    match lists::head(&mut connection, org).await? {
+    let roots = expected_roots(connection, key, org, depth.outside, &mut found).await?;
+    match lists::head(connection, org).await? {
         Some(head) => {
             let run = Run { store, org, depth, end: head.seq, signed: head.totals.signed };
-            let read = run.walk(&mut connection, roots, &mut found, progress).await?;
+            let read = run.walk(connection, roots, &mut found, progress).await?;
             if read.whole {
                 read.conclude(&head.entry_hash, head.totals, run.end, &mut found);
             }
@@ -154,7 +179,6 @@ pub async fn verify_organization(
         }
         None => found.fault("head_differs", 0),
     }
-    connection.close().await?;
     Ok(found)
 }
 
@@ -237,7 +261,8 @@ impl Run<'_> {
         if after >= self.end {
             return Ok(Vec::new());
         }
-        let mut rows = piece(connection, self.org, after, self.depth.payloads).await?;
+        let mut rows =
+            piece(connection, self.org, after, self.depth.pace.piece(), self.depth.payloads).await?;
         rows.retain(|row| row.seq() <= self.end);
         Ok(rows)
     }
