@@ -106,9 +106,7 @@ fn a_rotation_that_was_broken_off_resumes_while_servers_serve_and_the_old_versio
     let resumed = succeeded(&run(&twins, &["kek", "rotate", "--resume"]));
     assert!(resumed.contains("1 keys wrapped anew"), "{resumed}");
     serve(&twins, 3);
-    assert!(
-        succeeded(&run(&twins, &["kek", "drop"])).contains("1 versions of the KEK before 2 were dropped")
-    );
+    assert!(succeeded(&run(&twins, &["kek", "drop"])).contains("1 version of the KEK before 2 dropped"));
     assert_eq!(versions(&twins), 1);
     serve(&twins, 4);
     // A server that starts now has nothing in memory.
@@ -116,6 +114,6 @@ fn a_rotation_that_was_broken_off_resumes_while_servers_serve_and_the_old_versio
     twins.servers[0].kill().unwrap();
     twins.servers[0] = twins.options[0].start().unwrap();
     serve(&twins, 5);
-    assert!(succeeded(&run(&twins, &["kek", "drop"])).contains("0 versions"));
+    assert!(succeeded(&run(&twins, &["kek", "drop"])).contains("no version of the KEK before 2"));
     twins.stop();
 }
