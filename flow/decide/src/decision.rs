@@ -106,9 +106,9 @@ pub struct Decision {
     pub effect: Effect,
     /// The gates that were asked, in order.
     pub gates: Vec<Gate>,
-    /// The policies that determined the effect.
+    /// The policies that determined the effect, in the order of the reasons.
     pub policies: Vec<PolicyRef>,
-    /// Why, at least one.
+    /// Why, at least one; what decided comes first.
     pub reasons: Vec<Reason>,
     /// What people have to do; empty unless the effect is `escalate`.
     pub requirements: Vec<Requirement>,

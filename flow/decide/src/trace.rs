@@ -12,6 +12,7 @@ pub(crate) struct Refused(());
 pub(crate) struct Trace {
     pub(crate) risk: Risk,
     reasons: Vec<Reason>,
+    permits: Vec<Reason>,
     gates: Vec<Gate>,
     requirements: Vec<Requirement>,
 }
@@ -26,7 +27,7 @@ impl Trace {
     }
 
     pub(crate) fn permitted(&mut self, message: Cow<'static, str>, policy: &PolicyRef) {
-        self.reasons.push(Reason { code: "permitted", message, policy: Some(policy.clone()) });
+        self.permits.push(Reason { code: "permitted", message, policy: Some(policy.clone()) });
     }
 
     /// A gate may escalate for several reasons; it stands in the trace once.
@@ -64,16 +65,19 @@ impl Trace {
         let reason = reasons.first().map_or(Cow::Borrowed("refused"), |reason| reason.message.clone());
         self.gates.push(Gate { gate, outcome: Outcome::Fail, reason });
         self.reasons = reasons;
+        self.permits.clear();
         self.requirements.clear();
         Refused(())
     }
 
-    pub(crate) fn decide(self, ended: Result<(), Refused>, schema_hash: &Arc<str>) -> Decision {
+    pub(crate) fn decide(mut self, ended: Result<(), Refused>, schema_hash: &Arc<str>) -> Decision {
         let effect = match ended {
             Err(Refused(())) => Effect::Deny,
             Ok(()) if self.requirements.is_empty() => Effect::Allow,
             Ok(()) => Effect::Escalate,
         };
+        // Last, for what decided comes first: a permit decides only where nobody has to agree.
+        self.reasons.append(&mut self.permits);
         let mut policies: Vec<PolicyRef> = Vec::with_capacity(self.reasons.len());
         for policy in self.reasons.iter().filter_map(|reason| reason.policy.as_ref()) {
             if !policies.contains(policy) {

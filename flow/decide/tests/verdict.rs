@@ -34,7 +34,7 @@ fn policies_make_the_verdict() {
         (none, &[PERMIT][..], "allow permitted @risk"),
         (none, &[PERMIT, FORBID], "deny forbidden @policy_organization"),
         (none, &[FORBID], "deny forbidden @policy_organization"),
-        (none, &[PERMIT, ESCALATE], "escalate permitted+approval_required @risk"),
+        (none, &[PERMIT, ESCALATE], "escalate approval_required+permitted @risk"),
         (none, &[ESCALATE], "deny no_permit @policy_organization"),
         (none, &[PERMIT, ESCALATE, FORBID], "deny forbidden @policy_organization"),
         (none, &[PERMIT, OVERFLOW_FORBID], "deny policy_error @policy_organization"),
@@ -262,7 +262,7 @@ fn acting_for_a_member_needs_both_to_be_permitted() {
         (&[agents, members], "allow permitted+permitted @risk"),
         (&[PERMIT], "allow permitted @risk"),
         (&[PERMIT, not_members], "deny forbidden @policy_organization"),
-        (&[PERMIT, members_ask], "escalate permitted+approval_required @risk"),
+        (&[PERMIT, members_ask], "escalate approval_required+permitted @risk"),
         (&[members, &agent_by_id], "allow permitted+permitted @risk"),
         (
             &[
@@ -313,8 +313,8 @@ fn what_an_escalation_asks_is_listed_and_merged() {
 fn the_risk_score_has_thresholds() {
     for (thresholds, expected) in [
         ((21, 101), "allow permitted @risk"),
-        ((20, 101), "escalate permitted+risk_needs_approval @risk"),
-        ((20, 21), "escalate permitted+risk_needs_approval @risk"),
+        ((20, 101), "escalate risk_needs_approval+permitted @risk"),
+        ((20, 21), "escalate risk_needs_approval+permitted @risk"),
         ((20, 20), "deny risk_too_high @risk"),
         ((0, 0), "deny risk_too_high @risk"),
     ] {
@@ -369,7 +369,7 @@ fn equal_texts_in_both_layers_and_twice_in_one_decide_once() {
     let decision = Ask::default().decide(&compile(&[ESCALATE], &[PERMIT, PERMIT, ESCALATE]));
     let named: Vec<_> = decision.policies.iter().map(|p| (p.id.as_ref(), p.layer)).collect();
     use chancery_decide::Layer::{Installation, Organization};
-    assert_eq!(named, [("p0", Installation), ("p0", Organization), ("p2", Organization)]);
+    assert_eq!(named, [("p0", Installation), ("p2", Organization), ("p0", Organization)]);
     assert_eq!(decision.requirements.len(), 2);
 }
 
