@@ -101,7 +101,8 @@ enum OrgCommand {
         /// Its name; several make several.
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
-        /// Its short name, as it stands in addresses; made of the name if absent. For one name only.
+        /// Its short name, as it stands in addresses; for one name only. If absent it is made of the
+        /// name: letters without their marks, `-` between words (`Größe & Söhne`: `grosse-sohne`).
         #[arg(long)]
         slug: Option<String>,
         /// Answer in JSON.

@@ -10,6 +10,8 @@ use chancery_people::{Profile, organization};
 use chancery_record::{Actor, RecordError, Recorder};
 use chancery_store::{Change, Scope, Scoped, Store, Write};
 use secrecy::SecretString;
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 /// An organization just founded.
 #[derive(Debug)]
@@ -58,12 +60,41 @@ impl Founding {
     }
 }
 
-/// A name in the letters of a slug: `Acme & Söhne` is `acme-s-hne`.
+/// A name in the letters of a slug: `Größe & Söhne` is `grosse-sohne`.
+///
+/// The rule: letters lose their marks (Unicode's compatibility decomposition, NFKD, UAX #15), Latin
+/// letters that do not decompose are spelled out, and whatever is not of `a-z 0-9` then parts words.
 fn slug_of(name: &str) -> String {
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut plain = String::with_capacity(name.len());
+    for letter in name.nfkd().filter(|letter| !is_combining_mark(*letter)) {
+        match spelled(letter) {
+            Some(letters) => plain.push_str(letters),
+            None => plain.push(letter),
+        }
+    }
+    let words = plain.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let mut slug = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
     slug.truncate(48);
     slug.trim_end_matches('-').to_owned()
+}
+
+/// The Latin letters that are letters of their own to Unicode, not a plain one with a mark.
+const fn spelled(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'ß' | 'ẞ' => "ss",
+        'æ' | 'Æ' => "ae",
+        'œ' | 'Œ' => "oe",
+        'ø' | 'Ø' => "o",
+        'þ' | 'Þ' => "th",
+        'đ' | 'Đ' | 'ð' | 'Ð' => "d",
+        'ł' | 'Ł' => "l",
+        'ħ' | 'Ħ' => "h",
+        'ŧ' | 'Ŧ' => "t",
+        'ŋ' | 'Ŋ' => "ng",
+        'ı' => "i",
+        'ə' | 'Ə' => "e",
+        _ => return None,
+    })
 }
 
 /// Founds organizations.
@@ -192,9 +223,28 @@ mod tests {
             assert_eq!(Founding::new(name, None).unwrap().slug.as_str(), slug);
         }
         for name in ["", "7", "日本", "x"] {
-            assert!(Founding::new(name, None).is_err(), "{name}");
+            let refused = Founding::new(name, None).unwrap_err().to_string();
+            assert!(refused.contains("give one with --slug"), "{name}: {refused}");
         }
         assert_eq!(Founding::new("日本", Some("nihon")).unwrap().slug.as_str(), "nihon");
+    }
+
+    #[test]
+    fn letters_with_marks_become_plain_ones() {
+        for (name, slug) in [
+            ("Größe & Söhne", "grosse-sohne"),
+            ("GRÖẞE", "grosse"),
+            ("Café Ñandú", "cafe-nandu"),
+            ("Łódź Ærø Þórr Œuvre", "lodz-aero-thorr-oeuvre"),
+            // The same letter, decomposed before it was typed.
+            ("So\u{308}hne", "sohne"),
+            ("ﬁne Ｗide", "fine-wide"),
+            ("日本 Bank", "bank"),
+        ] {
+            assert_eq!(Founding::new(name, None).unwrap().slug.as_str(), slug, "{name}");
+        }
+        let longest = Founding::new(&"ß".repeat(40), None).unwrap().slug;
+        assert_eq!(longest.as_str(), "s".repeat(48));
     }
 
     #[test]
