@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 /// What is written to standard output.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
+    shown: bool,
     coloured: bool,
 }
 
@@ -42,7 +43,14 @@ impl Terminal {
     #[must_use]
     pub fn stdout() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { coloured: wanted && io::stdout().is_terminal() }
+        let shown = io::stdout().is_terminal();
+        Self { shown, coloured: wanted && shown }
+    }
+
+    /// Whether people see it, on a terminal: not a pipe, not a file.
+    #[must_use]
+    pub const fn is_shown(self) -> bool {
+        self.shown
     }
 
     /// Writes a line.
@@ -87,7 +95,7 @@ mod tests {
 
     #[test]
     fn styles_show_only_on_a_terminal() {
-        assert_eq!(Terminal { coloured: false }.paint(Style::Good, "x"), "x");
-        assert_eq!(Terminal { coloured: true }.paint(Style::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
+        assert_eq!(Terminal { shown: true, coloured: false }.paint(Style::Good, "x"), "x");
+        assert_eq!(Terminal { shown: true, coloured: true }.paint(Style::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
     }
 }

@@ -4,7 +4,7 @@ use anyhow::bail;
 use http::Method;
 use serde_json::Value;
 
-use super::table::{Column, facts, lines};
+use super::table::{Column, Reader, facts, lines};
 use super::{Answer, Connection};
 use crate::terminal::{Style, Terminal, printable};
 
@@ -121,7 +121,7 @@ fn show(answer: &Answer, how: Show, terminal: Terminal) -> anyhow::Result<()> {
             }
         }
         (Show::Table(columns), Value::Array(rows)) => {
-            for (number, line) in lines(columns, rows).into_iter().enumerate() {
+            for (number, line) in lines(columns, rows, Reader::of(terminal)).into_iter().enumerate() {
                 terminal.line(if number == 0 { terminal.paint(Style::Bold, line) } else { line })?;
             }
             if let Some(next) = answer.body.pointer("/page/next").and_then(Value::as_str) {
