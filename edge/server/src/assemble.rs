@@ -9,7 +9,7 @@ use chancery_authenticate::RoleRights;
 use chancery_config::Config;
 use chancery_crypto::{Random, SystemRandom};
 use chancery_decide::{ROLE_POLICY, RoleTable};
-use chancery_evidence::VerifierKey;
+use chancery_evidence::{CheckpointSigner, VerifierKey};
 use chancery_http::Witness;
 use chancery_keys::LastUsed;
 use chancery_keys::format::KeyPrefix;
@@ -29,7 +29,7 @@ use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::founding::{AnotherKey, Founded, Founder, Founding};
 use crate::listen::{Listener, Most};
-use crate::{app, background, tend, tls};
+use crate::{app, background, naming, tend, tls};
 
 /// The most connections at once.
 const MOST_CONNECTIONS: usize = 4_096;
@@ -165,8 +165,7 @@ impl Running {
         let books = Books::open(config, database, &around).await?;
         let signer = Arc::new(checkpoint_signer(&books.store).await?);
         let vkey = signer.vkey().clone();
-        let checkpointer =
-            Checkpointer::open(books.recorder.clone(), signer, &config.record.checkpoint_file).await?;
+        let checkpointer = open_checkpointer(&books, signer, config).await?;
 
         let listener = listen(config).await?;
         let address = listener.address()?;
@@ -248,6 +247,18 @@ impl Running {
             postgres.await?.stop().await?;
         }
         Ok(())
+    }
+}
+
+async fn open_checkpointer(
+    books: &Books,
+    signer: Arc<CheckpointSigner>,
+    config: &Config,
+) -> anyhow::Result<Checkpointer> {
+    let file = &config.record.checkpoint_file;
+    match Checkpointer::open(books.recorder.clone(), Arc::clone(&signer), file).await {
+        Ok(checkpointer) => Ok(checkpointer),
+        Err(error) => Err(naming::named(error, &books.store, signer.vkey()).await.into()),
     }
 }
 

@@ -1,13 +1,14 @@
 //! `kek rotate`: a new version of the KEK, and every organization's key wrapped under it; `kek drop`:
 //! the versions before, which wrap nothing then, destroyed.
 
-use anyhow::Context as _;
 use chancery_model::OrgId;
 use chancery_record::checkpoint::{checkpoint_key_version, rewrap_checkpoint_key};
 use chancery_record::{Actor, RecordError, Recorder};
 use chancery_store::{Change, Epoch, Scope, Store};
 use indicatif::ProgressBar;
 use serde_json::json;
+
+use crate::naming::name_of;
 
 /// How often an organization is tried that changes at the same moment.
 const TRIES: usize = 5;
@@ -38,7 +39,10 @@ pub async fn rewrap_all(
     progress.set_length(orgs.len() as u64);
     let mut rotated = Rotated::default();
     for org in orgs {
-        let changed = rewrap(store, recorder, org).await.with_context(|| format!("organization {org}"))?;
+        let changed = match rewrap(store, recorder, org).await {
+            Ok(changed) => changed,
+            Err(error) => return Err(of(store, org, error).await),
+        };
         if changed {
             rotated.rewrapped += 1
         } else {
@@ -57,10 +61,17 @@ pub async fn wrapped_before(store: &Store, version: u32) -> anyhow::Result<usize
     let mut before = usize::from(checkpoint_key_version(store).await?.is_some_and(|under| under < version));
     for org in store.organizations().await? {
         let mut scoped = store.read(&Scope::installation(org)).await?;
-        let under = store.keyring().org_key_version(&mut scoped).await;
-        before += usize::from(under.with_context(|| format!("organization {org}"))? < version);
+        let under = match store.keyring().org_key_version(&mut scoped).await {
+            Ok(under) => under,
+            Err(error) => return Err(of(store, org, error.into()).await),
+        };
+        before += usize::from(under < version);
     }
     Ok(before)
+}
+
+async fn of(store: &Store, org: OrgId, error: anyhow::Error) -> anyhow::Error {
+    error.context(format!("organization `{}`", name_of(store, org).await))
 }
 
 async fn rewrap(store: &Store, recorder: &Recorder, org: OrgId) -> anyhow::Result<bool> {

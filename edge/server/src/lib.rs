@@ -27,6 +27,7 @@ pub mod installation;
 pub mod kek;
 mod listen;
 mod logging;
+mod naming;
 pub mod operate;
 mod run;
 pub mod serve;

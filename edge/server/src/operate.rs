@@ -19,6 +19,7 @@ use crate::assemble::{Books, Surroundings};
 use crate::database::Database;
 use crate::founding::{Founded, Founding};
 use crate::kek;
+use crate::naming::slug_of;
 use crate::serve::advise_backup;
 use crate::terminal::{Style, Terminal};
 
@@ -208,7 +209,7 @@ pub async fn verify_record(
         for org in orgs {
             let found = verify_one(books, &mut connection, &vkey, org, &outside).await?;
             intact &= found.is_intact();
-            report(org, &found, as_json, terminal)?;
+            report((org, slug_of(&books.store, org).await), &found, as_json, terminal)?;
         }
         Ok(intact)
     })
@@ -251,11 +252,17 @@ fn missing(
     Ok(complete)
 }
 
-fn report(org: OrgId, found: &Verification, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+fn report(
+    (org, slug): (OrgId, Option<Slug>),
+    found: &Verification,
+    as_json: bool,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
     if as_json {
-        return Ok(terminal.line(json!({ "organization": org, "verification": found }))?);
+        return Ok(terminal.line(json!({ "organization": org, "slug": slug, "verification": found }))?);
     }
-    let checked = format!("{org}: {} entries, checkpoint at {}", found.entries, found.checkpoint);
+    let name = slug.map_or_else(|| org.to_string(), |slug| slug.to_string());
+    let checked = format!("{name}: {} entries, checkpoint at {}", found.entries, found.checkpoint);
     if found.is_intact() {
         return Ok(terminal.line(format_args!("{} {checked}", terminal.paint(Style::Good, "✓")))?);
     }

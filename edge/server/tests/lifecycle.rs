@@ -197,7 +197,10 @@ fn the_first_start_prints_commands_that_work_and_the_operators_commands_work_bes
 
     // Also when no server runs.
     let verified = succeeded(&run(data.path(), &["record", "verify", "--org", "acme-ltd"]));
-    assert!(verified.contains('✓'), "{verified}");
+    assert!(verified.starts_with("✓ acme-ltd: "), "{verified}");
+    let told = succeeded(&run(data.path(), &["record", "verify", "--org", "acme-ltd", "--json"]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["slug"], &told["organization"]), (&json!("acme-ltd"), &another["id"]));
 }
 
 /// The intents that the record holds: id and hash of each, by number.

@@ -155,6 +155,12 @@ fn the_route_holds_the_record_to_what_is_kept_outside() {
     let codes: Vec<&str> =
         found["faults"].as_array().unwrap().iter().filter_map(|fault| fault["code"].as_str()).collect();
     assert!(codes.contains(&"record_truncated"), "{codes:?}");
+    // And so does the next start, which speaks of the organization as people do.
+    assert!(twins.servers[0].terminate().unwrap());
+    let refused = twins.options[0].command(&["serve"]).output().unwrap();
+    let why = String::from_utf8_lossy(&refused.stderr);
+    let told = "behind its checkpoints: the record of `default` was signed at ";
+    assert!(!refused.status.success() && why.contains(told), "{why}");
     twins.stop();
 }
 

@@ -33,22 +33,24 @@ pub use installation::{InstallationError, checkpoint_key_version, checkpoint_sig
 pub enum CheckpointError {
     /// The database holds less than was signed: it was rolled back or cut short.
     #[error(
-        "the database is behind its checkpoints: `{origin}` was signed at {signed} entries and now has {found}; \
-         restore the newer database"
+        "the database is behind its checkpoints: the record of `{record}` was signed at {signed} entries and now \
+         has {found}; restore the newer database"
     )]
     Behind {
-        /// The log.
-        origin: String,
+        /// Whose: the log's origin, or what people call the organization.
+        record: String,
         /// How many entries a checkpoint outside the database vouches for.
         signed: u64,
         /// How many there are.
         found: u64,
     },
     /// The database holds something else than was signed: a fork.
-    #[error("the database contradicts its checkpoint: `{origin}` at {size} entries has another root")]
+    #[error(
+        "the database contradicts its checkpoint: the record of `{record}` has another root at {size} entries"
+    )]
     Forked {
-        /// The log.
-        origin: String,
+        /// Whose: the log's origin, or what people call the organization.
+        record: String,
         /// The checkpoint's size.
         size: u64,
     },
@@ -367,11 +369,11 @@ async fn compare(store: &Store, file: &CheckpointFile, name: &str) -> Result<(),
             None => (None, 0),
         };
         let Some(org) = org.filter(|_| signed.size <= found) else {
-            let origin = signed.origin.clone();
-            return Err(CheckpointError::Behind { origin, signed: signed.size, found });
+            let record = signed.origin.clone();
+            return Err(CheckpointError::Behind { record, signed: signed.size, found });
         };
         if root_at(&mut connection, org, signed.size).await? != Some(signed.root) {
-            return Err(CheckpointError::Forked { origin: signed.origin.clone(), size: signed.size });
+            return Err(CheckpointError::Forked { record: signed.origin.clone(), size: signed.size });
         }
     }
     Ok(())
