@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{Scope, Scoped, StoreError, Write};
+use crate::{Scope, Scoped, StoreError, Write, keep_kek_versions};
 
 /// Why a key or what it seals can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -202,6 +202,7 @@ impl Keyring {
         let org = founding.org();
         let key = DataKey::generate(self.new_id().as_uuid(), &*self.random);
         let row = wrap_row(key.id(), None);
+        keep_kek_versions(founding.connection()).await?;
         let wrapped = self.custody.wrap(&wrap_context(org, &row), &key, &*self.random)?;
         let version = i32::try_from(wrapped.kek_version).unwrap_or(i32::MAX);
         self.insert(founding, key.id(), None, &wrapped.bytes, Some(version)).await?;
@@ -232,6 +233,7 @@ impl Keyring {
     /// See [`KeyringError`].
     pub async fn rewrap_org_key(&self, scoped: &mut Scoped<Write>) -> Result<Option<u32>, KeyringError> {
         let org = scoped.org();
+        keep_kek_versions(scoped.connection()).await?;
         let newest = self.custody.active_version();
         let stored: Option<(Uuid, Vec<u8>)> = sqlx::query_as(
             "SELECT id, wrapped FROM data_keys WHERE org_id = $1 AND subject_id IS NULL FOR UPDATE",

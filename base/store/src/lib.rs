@@ -27,6 +27,7 @@ mod migrate;
 pub mod provision;
 mod scope;
 mod store;
+mod wrapping;
 
 pub use change::{Change, Epoch, Halt};
 pub use commit::{CommitRight, Committed, Receipt};
@@ -35,3 +36,4 @@ pub use keyring::{Keyring, KeyringError};
 pub use migrate::{MIGRATIONS, MigrateError, Migration, migrate};
 pub use scope::{Read, Scope, Scoped, Write};
 pub use store::{PoolSizes, Store};
+pub use wrapping::{exclude_wrapping, keep_kek_versions};

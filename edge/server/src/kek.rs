@@ -1,12 +1,14 @@
 //! `kek rotate`: a new version of the KEK, and every organization's key wrapped under it; `kek drop`:
 //! the versions before, which wrap nothing then, destroyed.
 
+use anyhow::ensure;
 use chancery_model::OrgId;
 use chancery_record::checkpoint::{checkpoint_key_version, rewrap_checkpoint_key};
 use chancery_record::{Actor, RecordError, Recorder};
-use chancery_store::{Change, Epoch, Scope, Store};
+use chancery_store::{Change, Epoch, Scope, Store, exclude_wrapping};
 use indicatif::ProgressBar;
 use serde_json::json;
+use sqlx::Connection as _;
 
 use crate::naming::name_of;
 
@@ -68,6 +70,40 @@ pub async fn wrapped_before(store: &Store, version: u32) -> anyhow::Result<usize
         before += usize::from(under < version);
     }
     Ok(before)
+}
+
+/// Destroys the versions of the KEK before `version`, which must wrap nothing any more. Gives how many.
+///
+/// # Errors
+/// When a key is wrapped under one of them, or is being wrapped at this moment and may be committed
+/// afterwards: then none is destroyed.
+pub async fn drop_before(store: &Store, version: u32) -> anyhow::Result<usize> {
+    // Outside the pool, which may have one connection, and counting needs that.
+    let mut connection = store.appender_connection().await?;
+    let mut alone = connection.begin().await?;
+    ensure!(
+        exclude_wrapping(&mut alone).await?,
+        "a key is being wrapped at this moment, of an organization that is being founded or by a rotation: \
+         run the command again; nothing was dropped"
+    );
+    none_wrapped_before(store, version).await?;
+    // Whether the transaction still lives, and keeps everyone out: counting may have taken long.
+    ensure!(exclude_wrapping(&mut alone).await?, "a key was wrapped meanwhile; nothing was dropped");
+    Ok(store.keyring().custody().drop_versions_before(version)?)
+}
+
+/// Refuses while a key is wrapped under a version before `version`.
+///
+/// # Errors
+/// When one is, or as [`wrapped_before`].
+pub async fn none_wrapped_before(store: &Store, version: u32) -> anyhow::Result<()> {
+    let left = wrapped_before(store, version).await?;
+    ensure!(
+        left == 0,
+        "{left} keys are still wrapped under versions before {version}: `chancery kek rotate --resume` \
+         wraps them anew; nothing was dropped"
+    );
+    Ok(())
 }
 
 async fn of(store: &Store, org: OrgId, error: anyhow::Error) -> anyhow::Error {

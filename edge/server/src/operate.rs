@@ -156,14 +156,7 @@ pub async fn drop_kek_versions(config: &Config, terminal: Terminal) -> anyhow::R
     with_books(config, async |books| {
         let custody = books.store.keyring().custody();
         let active = custody.active_version();
-        let left = kek::wrapped_before(&books.store, active).await?;
-        if left > 0 {
-            bail!(
-                "{left} keys are still wrapped under versions before {active}: `chancery kek rotate --resume` \
-                 wraps them anew; nothing was dropped"
-            );
-        }
-        let dropped = custody.drop_versions_before(active)?;
+        let dropped = kek::drop_before(&books.store, active).await?;
         if dropped == 0 {
             return Ok(terminal.line(format_args!("there is no version of the KEK before {active} to drop"))?);
         }
@@ -172,7 +165,9 @@ pub async fn drop_kek_versions(config: &Config, terminal: Terminal) -> anyhow::R
             "{dropped} {versions} of the KEK before {active} dropped from {}",
             config.kek_file.display()
         ))?;
-        terminal.line("Backups of the database from before the last rotation can't be read with it; back it up again.")?;
+        terminal.line(
+            "Backups of the database from before the last rotation can't be read with it; back it up again.",
+        )?;
         Ok(())
     })
     .await

@@ -2,7 +2,7 @@
 
 use chancery_crypto::{Algorithm, Context, Custody, DataKey, SigningKey};
 use chancery_evidence::CheckpointSigner;
-use chancery_store::{Store, StoreError};
+use chancery_store::{Store, StoreError, keep_kek_versions};
 use uuid::Uuid;
 
 /// Why the installation's key can't be had.
@@ -78,6 +78,8 @@ pub async fn rewrap_checkpoint_key(store: &Store) -> Result<bool, InstallationEr
     }
     let key =
         custody.unwrap(&wrap_context(), row.id, &row.wrapped_key).map_err(|_| InstallationError::WrongKek)?;
+    let mut tx = store.appender().begin().await?;
+    keep_kek_versions(&mut tx).await?;
     let wrapped = custody
         .wrap(&wrap_context(), &key, &**keyring.random())
         .map_err(|error| InstallationError::Key(error.to_string()))?;
@@ -85,8 +87,9 @@ pub async fn rewrap_checkpoint_key(store: &Store) -> Result<bool, InstallationEr
         .bind(NAME)
         .bind(wrapped.bytes)
         .bind(i32::try_from(wrapped.kek_version).unwrap_or(i32::MAX))
-        .execute(store.appender())
+        .execute(&mut *tx)
         .await?;
+    tx.commit().await?;
     Ok(true)
 }
 
@@ -122,6 +125,8 @@ async fn create(store: &Store) -> Result<(), InstallationError> {
     let pkcs8 = signing.to_pkcs8();
     let id = chancery_model::SubjectKeyId::new(now, random.bytes()).as_uuid();
     let key = DataKey::generate(id, random);
+    let mut tx = store.appender().begin().await?;
+    keep_kek_versions(&mut tx).await?;
     let wrapped = custody.wrap(&wrap_context(), &key, random).map_err(|error| failed(&error))?;
     let sealed = chancery_crypto::seal(&key, &key_context(), &pkcs8, random);
     let signer = CheckpointSigner::new(log_name(custody), signing).map_err(|error| failed(&error))?;
@@ -136,8 +141,9 @@ async fn create(store: &Store) -> Result<(), InstallationError> {
     .bind(sealed)
     .bind(signer.vkey().to_string())
     .bind(now.to_offset())
-    .execute(store.appender())
+    .execute(&mut *tx)
     .await?;
+    tx.commit().await?;
     Ok(())
 }
 
