@@ -61,6 +61,12 @@ impl Custody {
         self.ring().active.version
     }
 
+    /// How many versions of the KEK before `version` are held, as far as this process knows.
+    #[must_use]
+    pub fn versions_before(&self, version: u32) -> usize {
+        self.ring().versions_before(version)
+    }
+
     /// Which installation this is.
     #[must_use]
     pub fn installation_id(&self) -> Uuid {
@@ -357,7 +363,9 @@ mod tests {
         custody.add_version(&SystemRandom).unwrap();
         assert!(matches!(custody.drop_versions_before(3).unwrap_err(), KekError::InUse { active: 2 }));
         assert!(custody.unwrap(&PLACE, key.id(), &old.bytes).is_ok());
+        assert_eq!((custody.versions_before(2), custody.versions_before(1)), (1, 0));
         custody.drop_versions_before(2).unwrap();
+        assert_eq!(custody.versions_before(2), 0);
         for custody in [custody, Custody::load(&path).unwrap()] {
             let error = custody.unwrap(&PLACE, key.id(), &old.bytes).unwrap_err();
             assert!(matches!(error, OpenError::UnknownKek { version: 1 }), "{error}");

@@ -141,6 +141,10 @@ impl Ring {
         Some(version)
     }
 
+    pub(crate) fn versions_before(&self, version: u32) -> usize {
+        self.older.iter().filter(|kek| kek.version < version).count()
+    }
+
     pub(crate) fn drop_versions_before(&mut self, version: u32) -> usize {
         let before = self.older.len();
         self.older.retain(|kek| kek.version >= version);

@@ -7,6 +7,7 @@ use chancery_model::Slug;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{ClientCommand, Way};
+use crate::consent::Consent;
 use crate::founding::Founding;
 use crate::terminal::Terminal;
 use crate::{client, demo, logging, operate, serve};
@@ -128,7 +129,11 @@ enum KekCommand {
         resume: bool,
     },
     /// Destroy the versions that wrap nothing any more; refused while any key is wrapped under them.
-    Drop,
+    Drop {
+        /// Do not ask: needed where there is no terminal to ask at.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -193,8 +198,8 @@ impl Cli {
             Command::Org { place, command: OrgCommand::AdminKey { slug, json } } => {
                 operate::make_admin_key(&place.load()?, &slug, json, terminal).await
             }
-            Command::Kek { place, command: KekCommand::Drop } => {
-                operate::drop_kek_versions(&place.load()?, terminal).await
+            Command::Kek { place, command: KekCommand::Drop { yes } } => {
+                operate::drop_kek_versions(&place.load()?, Consent::of(yes), terminal).await
             }
             Command::Kek { place, command: KekCommand::Rotate { resume } } => {
                 operate::rotate_kek(&place.load()?, resume, terminal).await

@@ -19,6 +19,7 @@ pub mod assemble;
 mod background;
 mod cli;
 pub mod client;
+pub mod consent;
 pub mod data_dir;
 pub mod database;
 pub mod demo;

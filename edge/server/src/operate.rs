@@ -16,6 +16,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::assemble::{Books, Surroundings};
+use crate::consent::Consent;
 use crate::database::Database;
 use crate::founding::{Founded, Founding};
 use crate::kek;
@@ -151,15 +152,25 @@ pub async fn rotate_kek(config: &Config, resume: bool, terminal: Terminal) -> an
 /// `kek drop`: destroys the versions of the KEK that wrap nothing any more.
 ///
 /// # Errors
-/// When any key is still wrapped under one of them: then none is destroyed.
-pub async fn drop_kek_versions(config: &Config, terminal: Terminal) -> anyhow::Result<()> {
+/// When any key is still wrapped under one of them, or the operator does not consent: then none is
+/// destroyed.
+pub async fn drop_kek_versions(config: &Config, consent: Consent, terminal: Terminal) -> anyhow::Result<()> {
     with_books(config, async |books| {
         let custody = books.store.keyring().custody();
         let active = custody.active_version();
-        let dropped = kek::drop_before(&books.store, active).await?;
-        if dropped == 0 {
+        // Before anybody is asked; dropping looks again, for they may take long to answer.
+        kek::none_wrapped_before(&books.store, active).await?;
+        let older = custody.versions_before(active);
+        if older == 0 {
             return Ok(terminal.line(format_args!("there is no version of the KEK before {active} to drop"))?);
         }
+        let question = format!(
+            "This destroys what the key file holds of the KEK before version {active} ({older} in number), for \
+             good: backups of the database from before the last rotation can't be read without it.\n\
+             To go on, type the number of the version that stays, {active}:"
+        );
+        consent.obtain(question, active.to_string()).await?;
+        let dropped = kek::drop_before(&books.store, active).await?;
         let versions = if dropped == 1 { "version" } else { "versions" };
         terminal.line(format_args!(
             "{dropped} {versions} of the KEK before {active} dropped from {}",

@@ -77,6 +77,13 @@ fn break_off(twins: &Twins, superuser: &mut PgConnection) {
     twins.runtime.block_on(sqlx::raw_sql("ROLLBACK").execute(superuser)).unwrap();
 }
 
+/// The number that a person would type, where there is no person.
+fn number_on_stdin(twins: &Twins) -> Stdio {
+    let path = twins.folder.path().join("typed");
+    fs::write(&path, "2\n").unwrap();
+    fs::File::open(path).unwrap().into()
+}
+
 #[test]
 fn a_rotation_that_was_broken_off_resumes_while_servers_serve_and_the_old_version_is_dropped() {
     let twins = Twins::start();
@@ -94,19 +101,25 @@ fn a_rotation_that_was_broken_off_resumes_while_servers_serve_and_the_old_versio
     assert!(old == 1 && new >= 4, "not half way: {old} under the old version, {new} under the new");
     serve(&twins, 2);
 
-    let refused = run(&twins, &["kek", "drop"]);
+    let refused = run(&twins, &["kek", "drop", "--yes"]);
     let why = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && why.contains("1 keys are still wrapped"), "{why}");
     assert_eq!(versions(&twins), 2, "something was dropped");
     // The column can be written by whoever writes the database; the envelope says what it is under.
     let lie = "UPDATE data_keys SET kek_version = 2 WHERE kek_version = 1";
     twins.runtime.block_on(sqlx::raw_sql(lie).execute(&mut superuser)).unwrap();
-    assert!(!run(&twins, &["kek", "drop"]).status.success(), "a column was believed");
+    assert!(!run(&twins, &["kek", "drop", "--yes"]).status.success(), "a column was believed");
 
     let resumed = succeeded(&run(&twins, &["kek", "rotate", "--resume"]));
     assert!(resumed.contains("1 keys wrapped anew"), "{resumed}");
     serve(&twins, 3);
-    assert!(succeeded(&run(&twins, &["kek", "drop"])).contains("1 version of the KEK before 2 dropped"));
+    // Nobody is there to be asked, whatever stands on standard input.
+    let unasked = twins.options[0].command(&["kek", "drop"]).stdin(number_on_stdin(&twins)).output().unwrap();
+    let why = String::from_utf8_lossy(&unasked.stderr);
+    assert!(!unasked.status.success() && why.contains("say --yes"), "{why}");
+    assert_eq!(versions(&twins), 2, "something was dropped");
+    let dropped = succeeded(&run(&twins, &["kek", "drop", "--yes"]));
+    assert!(dropped.contains("1 version of the KEK before 2 dropped"), "{dropped}");
     assert_eq!(versions(&twins), 1);
     serve(&twins, 4);
     // A server that starts now has nothing in memory.
