@@ -76,7 +76,7 @@ words!(
 
 /// Who a request acts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "type", content = "id", rename_all = "lowercase")]
+#[serde(tag = "type", content = "id", rename_all = "lowercase", expecting = "an object")]
 pub enum Principal {
     /// A person.
     Member(MemberId),

@@ -62,7 +62,7 @@ pub struct RetiredAction {
 
 /// An action to put into the catalogue.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct PutAction {
     /// The type of the resource it acts on.
     #[schema(value_type = String)]

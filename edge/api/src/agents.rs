@@ -31,7 +31,7 @@ pub struct Agent {
 
 /// An agent to create.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct CreateAgent {
     /// Its name.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
@@ -49,7 +49,7 @@ pub struct CreateAgent {
 
 /// What to change of an agent: one thing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ChangeAgent {
     /// The new name.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]

@@ -59,7 +59,7 @@ pub struct ApiKey {
 
 /// A key to make.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct CreateApiKey {
     /// Its name.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
@@ -101,7 +101,7 @@ impl fmt::Debug for IssuedApiKey {
 
 /// How to rotate a key.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct RotateApiKey {
     /// How long the old key works beside the new one.
     #[schema(minimum = 0, maximum = 604800)]
@@ -110,7 +110,7 @@ pub struct RotateApiKey {
 
 /// Why to revoke a key.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct RevokeApiKey {
     /// For the record.
     pub reason: Reason,

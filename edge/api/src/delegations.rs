@@ -32,7 +32,7 @@ pub struct Delegation {
 
 /// A delegation to make, of the caller's own rights.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct CreateDelegation {
     /// Who may act.
     #[schema(value_type = String, format = Uuid)]

@@ -7,7 +7,7 @@ use crate::Reason;
 
 /// An order to halt or to resume.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct EmergencyOrder {
     /// For the record.
     pub reason: Reason,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// What a caller asks to do.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct SubmitIntent {
     /// The action, as the catalogue names it.
     pub action: String,
@@ -39,7 +39,7 @@ const fn yes() -> bool {
 
 /// A resource by type and id.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ResourceRef {
     /// Its type, as the catalogue names it.
     pub r#type: String,

@@ -39,7 +39,7 @@ pub struct Member {
 
 /// A member to create.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct CreateMember {
     /// The name others see.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
@@ -54,7 +54,7 @@ pub struct CreateMember {
 
 /// What to change of a member: one thing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ChangeMember {
     /// The new name.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]

@@ -47,7 +47,7 @@ pub struct Settings {
 
 /// What to change of an organization: one thing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ChangeOrganization {
     /// The new name; the short name stays.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
@@ -60,7 +60,7 @@ pub struct ChangeOrganization {
 
 /// Settings to change; what is absent stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct ChangeSettings {
     /// See [`Settings::token_algorithm`].
     #[schema(value_type = Option<TokenAlgorithm>)]

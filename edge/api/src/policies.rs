@@ -60,7 +60,7 @@ pub struct PolicyText {
 
 /// A policy to make. It is in force only once a version is activated.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct CreatePolicy {
     /// Its name.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
@@ -71,7 +71,7 @@ pub struct CreatePolicy {
 
 /// A version to add to a policy.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct AddPolicyVersion {
     /// The Cedar text.
     pub text: String,
@@ -79,7 +79,7 @@ pub struct AddPolicyVersion {
 
 /// Which version to put in force.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct ActivatePolicy {
     /// Its number.
     #[schema(minimum = 1)]
@@ -88,7 +88,7 @@ pub struct ActivatePolicy {
 
 /// A text to check without storing it.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct CheckPolicy {
     /// The Cedar text.
     pub text: String,

@@ -46,7 +46,7 @@ pub struct SigningKey {
 
 /// Which key to rotate.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct RotateSigningKey {
     /// The algorithm: that of the organization's settings when absent.
     #[schema(value_type = Option<TokenAlgorithm>)]
@@ -61,7 +61,7 @@ pub struct RotateSigningKey {
 
 /// How to retire a previous key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct RetireSigningKey {
     /// Its private half may be in other hands, for this reason: everything it signed stops verifying
     /// now. Without it, retiring is refused while a token that the key signed may still be good.

@@ -23,7 +23,7 @@ pub enum RevocationTarget {
 
 /// Tokens to revoke.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct RevokeTokens {
     /// Whose.
     pub kind: RevocationTarget,
@@ -47,7 +47,7 @@ pub struct Revocation {
 
 /// A token to redeem, and what is about to be done with it: either its hash or the thing itself.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct VerifyToken {
     /// The token.
     pub token: String,

@@ -80,7 +80,8 @@ impl<T: DeserializeOwned + ToSchema + Send + Sync> Input for Json<T> {
         let value = ijson::parse(body).map_err(|error| ApiError::new(Code::BodyInvalid, error.message))?;
         serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
             let field = error.path().to_string();
-            let failure = ApiError::new(Code::ValidationError, shorten(error.into_inner().to_string()));
+            let failure =
+                ApiError::new(Code::ValidationError, shorten(in_json(&error.into_inner().to_string())));
             if field == "." { failure } else { failure.at(shorten(field)) }
         })
     }
@@ -110,7 +111,7 @@ impl<T: DeserializeOwned + IntoParams + Send + Sync> Input for Query<T> {
     fn read(head: &Head, _: &Bytes) -> Result<Self, ApiError> {
         AxumQuery::try_from_uri(&head.uri)
             .map(|AxumQuery(query)| Self(query))
-            .map_err(|error| ApiError::new(Code::QueryInvalid, shorten(error.body_text())))
+            .map_err(|error| ApiError::new(Code::QueryInvalid, shorten(in_json(&error.body_text()))))
     }
 
     fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
@@ -149,6 +150,37 @@ fn is_json(head: &Head) -> bool {
         && parameters.is_none_or(|p| {
             p.eq_ignore_ascii_case("charset=utf-8") || p.eq_ignore_ascii_case("charset=\"utf-8\"")
         })
+}
+
+/// What parsers say of what they found, and what is said instead.
+const FOUND: [(&str, &str); 6] = [
+    ("Failed to deserialize query string: ", ""),
+    ("unknown variant `", "unknown word `"),
+    ("invalid type: sequence", "invalid type: array"),
+    ("invalid type: map", "invalid type: object"),
+    ("invalid type: unit value", "invalid type: null"),
+    ("invalid type: floating point", "invalid type: number"),
+];
+
+/// The same of what they expect. That an object is expected, its type says (`edge/api`).
+const EXPECTED: [(&str, &str); 6] = [
+    ("u8", "a whole number from 0 to 255"),
+    ("u16", "a whole number from 0 to 65535"),
+    ("u32", "a whole number from 0 to 4294967295"),
+    ("a sequence", "an array"),
+    ("a map", "an object"),
+    ("variant identifier", "a string"),
+];
+
+/// A parser's message in the words of JSON, which the caller knows: the words of the language that this
+/// is written in are nothing to them.
+fn in_json(message: &str) -> String {
+    let message = FOUND.iter().fold(message.to_owned(), |text, (found, said)| text.replacen(found, said, 1));
+    let translated = message.rsplit_once(", expected ").and_then(|(found, expected)| {
+        let (_, said) = EXPECTED.iter().find(|(word, _)| *word == expected)?;
+        Some(format!("{found}, expected {said}"))
+    });
+    translated.unwrap_or(message)
 }
 
 /// A parser's message may quote what was sent: it goes back to who sent it, but not at any length.

@@ -27,6 +27,8 @@ mod guard;
 mod head;
 mod hexadecimal;
 mod input;
+#[cfg(test)]
+mod input_tests;
 mod observe;
 pub mod openapi;
 mod refuse;

@@ -76,6 +76,9 @@ pub struct Route {
     pub(crate) input_codes: &'static [Code],
     pub(crate) describe: fn(OperationBuilder, &mut Schemas) -> OperationBuilder,
     pub(crate) run: Runner,
+    /// What reading its input says, for tests of what is said.
+    #[cfg(test)]
+    pub(crate) read: fn(&Head, &Bytes) -> Result<(), ApiError>,
 }
 
 impl std::fmt::Debug for Route {
@@ -121,6 +124,8 @@ impl Route {
             statuses: &[],
             input_codes: I::CODES,
             describe: |operation, schemas| R::describe(I::describe(operation, schemas), schemas),
+            #[cfg(test)]
+            read: |head, body| I::read(head, body).map(|_| ()),
             run: Box::new(move |app, head, body| Box::pin(run(handler, app, head, body))),
         }
     }
