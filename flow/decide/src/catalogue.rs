@@ -9,6 +9,7 @@ use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, Schema};
 use cedar_policy_core::ast;
 use chancery_crypto::sha256;
 use chancery_model::{ActionName, ijson};
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
@@ -225,6 +226,10 @@ impl Checked {
 
     fn explain(&self, error: &jsonschema::ValidationError<'_>) -> String {
         let place = error.instance_path().as_str();
+        // A name that the schema gives; the rule itself would list every name that must be there.
+        if let ValidationErrorKind::Required { property: Value::String(name) } = error.kind() {
+            return format!("`{place}/{name}` is missing");
+        }
         let place = if place.is_empty() { "/" } else { place };
         let keyword = error.kind().keyword();
         // The rule's own text is the organization's, so it can be told; long ones only by name.

@@ -49,13 +49,13 @@ impl PolicyProblem {
         let offset =
             diagnostic.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
         let message = diagnostic.to_string();
-        // Cedar names policies by their place in the text, which line and column tell better.
-        let message = message
-            .strip_prefix("for policy `")
-            .and_then(|rest| rest.split_once("`, "))
-            .map_or(message.as_str(), |(_, rest)| rest)
-            .to_owned();
-        let hint = diagnostic.help().map(|help| help.to_string());
-        Self { hint, ..Self::at(text, offset, message) }
+        let hint = diagnostic.help().map(|help| without_number(&help.to_string()));
+        Self { hint, ..Self::at(text, offset, without_number(&message)) }
     }
+}
+
+/// Cedar names policies by their place in the text, which line and column tell better.
+fn without_number(message: &str) -> String {
+    let rest = message.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, "));
+    rest.map_or(message, |(_, rest)| rest).to_owned()
 }

@@ -87,6 +87,20 @@ fn problems_have_a_place_and_say_what_to_do() {
 }
 
 #[test]
+fn a_field_that_is_missing_is_named_with_its_place_and_neither_text_names_a_policy_by_its_number() {
+    let text = "permit(principal, action == Action::\"invoices.pay\", resource)\nwhen { context.arguments.nothing > 1 };";
+    let told = problems(text, Layer::Organization);
+    assert_eq!(
+        told,
+        ["2:8: attribute `arguments.nothing` in context for Action::\"invoices.pay\" not found"]
+    );
+    let text = text.replace("context.arguments.nothing > 1", "context.risk == \"high\"");
+    let found = check_policy(&text, &catalogue(), Layer::Organization).unwrap_err();
+    let hint = found[0].hint.as_deref().unwrap();
+    assert!(hint.starts_with("both operands to a `==` expression"), "{hint}");
+}
+
+#[test]
 fn every_problem_is_told_in_the_order_of_the_text() {
     let text = "permit(principal is Robot, action, resource);\npermit(principal, action == Action::\"nope\", resource);";
     let found = problems(text, Layer::Organization);

@@ -119,7 +119,8 @@ fn gates_fail_in_order_and_end_the_trace() {
 fn argument_errors_name_place_and_rule_but_never_the_value() {
     let secret = "hunter2-hunter2";
     for (arguments, expected) in [
-        (json!({}), "arguments: `/` breaks `required`: [\"amount\"]"),
+        (json!({}), "arguments: `/amount` is missing"),
+        (json!({"amount": 1, "to": {"days": 1}}), "arguments: `/to/iban` is missing"),
         (json!({"amount": secret}), "arguments: `/amount` breaks `type`: \"number\""),
         (json!({"amount": -1}), "arguments: `/amount` breaks `minimum`: 0"),
         (json!({"amount": 1, "note": secret}), "arguments: `/note` breaks `maxLength`: 10"),
