@@ -19,6 +19,7 @@ use chancery_record::{Actor, QueueLimits, Recorder};
 use chancery_store::provision::provision;
 use chancery_store::{Change, CommitRight, Epoch, Migration, PoolSizes, Scope, Store};
 use chancery_testkit::{TestDatabase, TestPostgres, password};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use sqlx::postgres::PgConnection;
 use sqlx::types::time::OffsetDateTime;
@@ -241,6 +242,47 @@ async fn a_rewritten_record_is_not_signed_and_halts() {
     let path = world.folder.path().join("checkpoints");
     let opened = Checkpointer::open(world.recorder.clone(), Arc::clone(&world.signer), &path).await;
     assert!(opened.is_err_and(|error| error.to_string().contains("another root")));
+}
+
+/// How often it was told that checkpoints fail.
+fn failures(told: &PrometheusHandle) -> u64 {
+    let text = told.render();
+    let count = text.lines().find_map(|line| line.strip_prefix("record_checkpoint_failures_total "));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test]
+async fn rounds_in_which_nobody_signs_are_told_while_there_is_news() {
+    // The meters of this thread, which is all that this test runs on.
+    let meters = PrometheusBuilder::new().build_recorder();
+    let told = meters.handle();
+    let _here = metrics::set_default_local_recorder(&meters);
+    let (mut world, mut checkpointer) = World::start().await;
+    // Whoever can log in can hold the lock of who makes checkpoints, and make none.
+    world.run("SELECT pg_advisory_lock(x'636865636b706f69'::bigint)").await;
+    for _ in 0..20 {
+        assert_eq!(checkpointer.tick().await.unwrap(), 0);
+    }
+    assert_eq!(failures(&told), 0, "without news there is nothing to sign");
+
+    world.append(6).await;
+    for round in 1..10 {
+        assert_eq!(checkpointer.tick().await.unwrap(), 0);
+        assert_eq!(failures(&told), 0, "told in round {round}, when another may still be signing");
+    }
+    for round in 1..=5 {
+        assert_eq!(checkpointer.tick().await.unwrap(), 0);
+        assert_eq!(failures(&told), round, "a round of the standstill went by in silence");
+    }
+
+    world.run("SELECT pg_advisory_unlock_all()").await;
+    let before = failures(&told);
+    assert_eq!(checkpointer.tick().await.unwrap(), 1);
+    let at_the_end = failures(&told);
+    assert!(at_the_end <= before + 1, "the round that signs may still have found it standing still");
+    world.append(7).await;
+    assert_eq!(checkpointer.tick().await.unwrap(), 1);
+    assert_eq!(failures(&told), at_the_end, "it was told after it was over");
 }
 
 #[tokio::test]
