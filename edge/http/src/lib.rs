@@ -25,7 +25,6 @@ mod cx;
 mod error;
 mod guard;
 mod head;
-mod hexadecimal;
 mod input;
 #[cfg(test)]
 mod input_tests;
@@ -43,7 +42,6 @@ pub use cx::{Cx, Inner, Inside};
 pub use error::ApiError;
 pub use guard::{Access, AnyCaller, Guard, Needs, Public};
 pub use head::{Head, IDEMPOTENCY_KEY, REQUEST_ID, RequestId};
-pub(crate) use hexadecimal::hex;
 pub use input::{Input, Json, Nothing, Query};
 pub use route::Route;
 pub use routes::routes;

@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chancery_crypto::Custody;
+use chancery_evidence::Hex;
 use chancery_testkit::{Answer, Client};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -318,8 +319,9 @@ fn dump(twins: &Twins) -> String {
     dump
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Text of any length in hex.
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| Hex([byte]).to_string()).collect()
 }
 
 /// What the installation keeps secret: the lines of the key file that are keys, and a login's password.
@@ -332,7 +334,8 @@ fn secrets_of_the_installation(twins: &Twins) -> Vec<String> {
     assert_eq!(secrets.len(), 2, "{secrets:?}");
     let custody = Custody::load(&path).unwrap();
     secrets.extend(
-        ["app", "appender", "worker"].map(|role| hex(&*custody.derive(&format!("postgres/chancery_{role}")))),
+        ["app", "appender", "worker"]
+            .map(|role| Hex(*custody.derive(&format!("postgres/chancery_{role}"))).to_string()),
     );
     secrets
 }
@@ -393,7 +396,7 @@ fn a_dump_a_log_meters_and_answers_hold_no_secret() {
         let sealed = (*place != "answers").then_some(SEALED);
         for secret in secrets.iter().map(String::as_str).chain(sealed) {
             assert!(!content.contains(secret), "the {place} holds `{secret}`");
-            assert!(!content.contains(&hex(secret.as_bytes())), "the {place} holds `{secret}` in hex");
+            assert!(!content.contains(&hex(secret)), "the {place} holds `{secret}` in hex");
         }
         if place.contains("log") || place.contains("meters") {
             let line = content.to_lowercase().lines().find(|line| line.contains(SAID)).map(str::to_owned);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, Schema};
 use cedar_policy_core::ast;
 use chancery_crypto::sha256;
+use chancery_evidence::Hex;
 use chancery_model::{ActionName, ijson};
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -102,7 +103,7 @@ impl Catalogue {
         Ok(Self {
             actions,
             schema,
-            schema_hash: hex(&sha256(&[schema_text.as_bytes()])).into(),
+            schema_hash: Hex(sha256(&[schema_text.as_bytes()])).to_string().into(),
             content_hash: sha256(&[content.as_bytes()]),
             schema_text,
         })
@@ -318,11 +319,4 @@ pub(crate) fn entity_type(name: &'static str) -> EntityTypeName {
 
 fn uid(kind: &'static str, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(entity_type(kind), EntityId::new(id))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

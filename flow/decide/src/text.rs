@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
 use chancery_crypto::sha256;
+use chancery_evidence::Hex;
 use chancery_model::Role;
 
 use crate::PolicyProblem;
-use crate::catalogue::hex;
 use crate::condition::Condition;
 
 /// The largest text of a policy.
@@ -73,7 +73,7 @@ impl PolicyText {
         }
         let mut statements = Vec::with_capacity(policies.len());
         for (index, (offset, policy)) in policies.into_iter().enumerate() {
-            let named = policy.new_id(PolicyId::new(format!("{}.{index}", hex(&hash))));
+            let named = policy.new_id(PolicyId::new(format!("{}.{index}", Hex(hash))));
             match Statement::read(bare(&named), offset) {
                 Ok(statement) => statements.push(statement),
                 Err(found) => {

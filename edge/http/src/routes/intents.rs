@@ -5,6 +5,7 @@ use chancery_api::{
 };
 use chancery_authenticate::permission::{IntentsRead, IntentsSubmit};
 use chancery_decide::{Decision, Effect};
+use chancery_evidence::Hex;
 use chancery_model::{IntentId, Timestamp, ijson};
 use chancery_record::evidence::{self, EvidenceError};
 use chancery_record::query::{self, AskedBy, StoredEntry};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::way::{self, Request};
-use crate::{Answer, ApiError, Cx, Inner, Input, Json, Many, Needs, Plain, Query, Route, hex};
+use crate::{Answer, ApiError, Cx, Inner, Input, Json, Many, Needs, Plain, Query, Route};
 
 /// The route in idempotency claims.
 const ROUTE: &str = "intents";
@@ -171,7 +172,7 @@ fn status_of(word: &str) -> IntentStatus {
 }
 
 fn record_ref(receipt: &Receipt) -> RecordRef {
-    RecordRef { seq: receipt.seq(), entry_hash: hex(receipt.entry_hash()) }
+    RecordRef { seq: receipt.seq(), entry_hash: Hex(*receipt.entry_hash()).to_string() }
 }
 
 /// Whose intents the caller sees.
@@ -223,7 +224,7 @@ async fn show(cx: Cx<Needs<IntentsRead>>) -> Result<Answer<IntentDetail>, ApiErr
         principal: part("principal"),
         decision: part("decision"),
         token: part("token"),
-        record: RecordRef { seq: entry.seq, entry_hash: hex(&entry.entry_hash) },
+        record: RecordRef { seq: entry.seq, entry_hash: Hex(entry.entry_hash).to_string() },
     }))
 }
 

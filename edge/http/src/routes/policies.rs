@@ -8,10 +8,11 @@ use chancery_api::{
 };
 use chancery_authenticate::permission::{PoliciesManage, PoliciesRead};
 use chancery_decide::{Layer, check_policy};
+use chancery_evidence::Hex;
 use chancery_model::PolicyId;
 use chancery_policies::{Authorship, PolicyRecord, VersionRecord, policies};
 
-use crate::{Answer, ApiError, Created, Cx, Input, Json, Many, Needs, Query, Route, hex};
+use crate::{Answer, ApiError, Created, Cx, Input, Json, Many, Needs, Query, Route};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -125,7 +126,7 @@ fn view(policy: PolicyRecord) -> Policy {
 fn version(version: VersionRecord) -> PolicyVersion {
     PolicyVersion {
         version: version.version,
-        content_hash: hex(&version.content_hash),
+        content_hash: Hex(version.content_hash).to_string(),
         created_by: version.created_by,
         created_at: version.created_at,
     }

@@ -2,14 +2,14 @@
 
 use chancery_api::{Code, RecordEntry, RecordFault, RecordQuery, RecordVerification};
 use chancery_authenticate::permission::RecordRead;
-use chancery_evidence::{Checkpoint, origin};
+use chancery_evidence::{Checkpoint, Hex, origin};
 use chancery_record::evidence;
 use chancery_record::query::{self, Filter, StoredEntry};
 use chancery_record::verify::{Depth, verify_organization};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{Answer, ApiError, Cx, Many, Needs, Plain, Query, Route, Witness, hex};
+use crate::{Answer, ApiError, Cx, Many, Needs, Plain, Query, Route, Witness};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -53,9 +53,9 @@ async fn view(
         r#type: entry.kind,
         correlation_id: entry.correlation,
         payload,
-        commitment: hex(&entry.commitment),
-        leaf_hash: hex(&entry.leaf_hash),
-        entry_hash: hex(&entry.entry_hash),
+        commitment: Hex(entry.commitment).to_string(),
+        leaf_hash: Hex(entry.leaf_hash).to_string(),
+        entry_hash: Hex(entry.entry_hash).to_string(),
     })
 }
 

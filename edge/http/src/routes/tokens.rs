@@ -2,12 +2,13 @@
 
 use chancery_api::{Code, RecordRef, ResourceRef, VerifiedToken, VerifyToken};
 use chancery_authenticate::permission::TokensVerify;
+use chancery_evidence::Hex;
 use chancery_mint::{Expected, UnverifiedToken, VerifyError, verify};
 use chancery_model::{ActionName, Audience, ResourceId, ResourceType};
 use chancery_screen::intent_hash;
 use serde_json::{Map, Value};
 
-use crate::{Answer, ApiError, Cx, Json, Needs, Route, hex};
+use crate::{Answer, ApiError, Cx, Json, Needs, Route};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -53,7 +54,7 @@ async fn redeem(cx: Cx<Needs<TokensVerify>, Json<VerifyToken>>) -> Result<Answer
     let receipt = cx.app.recorder.redeem(&cx.proof, &redemption).await?;
     let mut claims = serde_json::to_value(redemption.claims()).map_err(ApiError::internal)?;
     claims.as_object_mut().and_then(|claims| claims.remove("nonce"));
-    let record = RecordRef { seq: receipt.seq(), entry_hash: hex(receipt.entry_hash()) };
+    let record = RecordRef { seq: receipt.seq(), entry_hash: Hex(*receipt.entry_hash()).to_string() };
     Ok(Answer::changed(VerifiedToken { claims, record }, &receipt))
 }
 
