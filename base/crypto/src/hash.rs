@@ -1,9 +1,7 @@
 //! Hashes, comparison and derivation.
 
-use aws_lc_rs::{constant_time, digest, hkdf};
+use aws_lc_rs::{constant_time, digest, hmac};
 use zeroize::Zeroizing;
-
-use crate::certain::certain;
 
 /// SHA-256 (FIPS 180-4) of the concatenation of `parts`.
 ///
@@ -25,28 +23,29 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
-/// HKDF-SHA512 (RFC 5869) of one secret and salt, for any number of 32-byte outputs.
-pub(crate) struct Derivation(hkdf::Prk);
+/// HKDF-SHA512 (RFC 5869) of one secret and salt, for any number of 32-byte outputs. The library's own
+/// extracts again for each output.
+pub(crate) struct Derivation(hmac::Key);
 
 impl Derivation {
     pub(crate) fn new(secret: &[u8; 32], salt: &[u8]) -> Self {
-        Self(hkdf::Salt::new(hkdf::HKDF_SHA512, salt).extract(secret))
+        let pseudorandom = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, salt), secret);
+        Self(hmac::Key::new(hmac::HMAC_SHA512, pseudorandom.as_ref()))
     }
 
-    /// The output for `info`, the concatenation of its parts.
+    /// The output for `info`, the concatenation of its parts: the beginning of the first block (§2.3),
+    /// which has 64 bytes.
     pub(crate) fn output(&self, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        let mut block = hmac::Context::with_key(&self.0);
+        for part in info {
+            block.update(part);
+        }
+        block.update(&[1]);
         let mut out = Zeroizing::new([0; 32]);
-        let filled = self.0.expand(info, Bytes32).and_then(|okm| okm.fill(&mut *out));
-        certain(filled, "32 bytes are within HKDF's limit");
+        for (out, byte) in out.iter_mut().zip(block.sign().as_ref()) {
+            *out = *byte;
+        }
         out
-    }
-}
-
-struct Bytes32;
-
-impl hkdf::KeyType for Bytes32 {
-    fn len(&self) -> usize {
-        32
     }
 }
 
@@ -68,6 +67,25 @@ mod tests {
     fn equality_is_of_content_and_length() {
         assert!(equal(b"abc", b"abc") && equal(b"", b""));
         assert!(!equal(b"abc", b"abd") && !equal(b"abc", b"ab") && !equal(b"", b"a"));
+    }
+
+    #[test]
+    fn outputs_are_those_of_the_librarys_hkdf() {
+        use aws_lc_rs::hkdf;
+        struct Bytes32;
+        impl hkdf::KeyType for Bytes32 {
+            fn len(&self) -> usize {
+                32
+            }
+        }
+        for length in [0_u8, 1, 32, 127, 128, 129, 255] {
+            let salt: Vec<u8> = (0..length).collect();
+            let secret = [length; 32];
+            let theirs = hkdf::Salt::new(hkdf::HKDF_SHA512, &salt).extract(&secret);
+            let mut expected = [0; 32];
+            theirs.expand(&[b"in", b"fo"], Bytes32).unwrap().fill(&mut expected).unwrap();
+            assert_eq!(*Derivation::new(&secret, &salt).output(&[b"i", b"nfo"]), expected);
+        }
     }
 
     #[test]

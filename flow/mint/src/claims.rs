@@ -52,6 +52,60 @@ pub struct Claims {
     pub exp: i64,
 }
 
+/// [`Claims`] as the record keeps them, in canonical order (RFC 8785).
+#[derive(Serialize)]
+struct PublicClaims<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Actor>,
+    action: &'a ActionName,
+    aud: &'a Audience,
+    env: Environment,
+    exp: i64,
+    iat: i64,
+    intent_hash: Hex<32>,
+    intent_id: IntentId,
+    iss: &'a str,
+    jti: TokenId,
+    key: KeyId,
+    nbf: i64,
+    nonce_hash: Hex<32>,
+    org: OrgId,
+    resource: PublicResource<'a>,
+    #[serde(with = "principal_text")]
+    sub: Principal,
+}
+
+#[derive(Serialize)]
+struct PublicResource<'a> {
+    id: &'a ResourceId,
+    r#type: &'a ResourceType,
+}
+
+impl Claims {
+    /// The claims as the record keeps them, as canonical JSON: what
+    /// [`chancery_evidence::public_claims`] makes of their text, on the hottest path of all.
+    pub(crate) fn to_public(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&PublicClaims {
+            act: self.act.as_ref(),
+            action: &self.action,
+            aud: &self.aud,
+            env: self.env,
+            exp: self.exp,
+            iat: self.iat,
+            intent_hash: self.intent_hash,
+            intent_id: self.intent_id,
+            iss: &self.iss,
+            jti: self.jti,
+            key: self.key,
+            nbf: self.nbf,
+            nonce_hash: Hex(sha256(&[self.nonce.text().as_bytes()])),
+            org: self.org,
+            resource: PublicResource { id: &self.resource.id, r#type: &self.resource.kind },
+            sub: self.sub,
+        })
+    }
+}
+
 /// The acting party of a delegated token (RFC 8693 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +143,10 @@ impl Nonce {
     pub fn hash(&self) -> [u8; 32] {
         sha256(&[b"chancery/nonce/v1", &self.0])
     }
+
+    fn text(&self) -> String {
+        BASE64URL.encode(self.0)
+    }
 }
 
 impl fmt::Debug for Nonce {
@@ -99,7 +157,7 @@ impl fmt::Debug for Nonce {
 
 impl Serialize for Nonce {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64URL.encode(self.0))
+        serializer.serialize_str(&self.text())
     }
 }
 
@@ -176,5 +234,45 @@ mod principal_text {
         let (kind, id) = text.split_once(':').ok_or_else(refuse)?;
         let id: PrincipalId = id.parse().map_err(|_| refuse())?;
         Principal::from_parts(kind, id).map_err(|_| refuse())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chancery_evidence::public_claims;
+    use chancery_model::{MemberId, Timestamp, ijson};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_public_form_is_the_one_that_evidence_is_checked_against() {
+        let agent = Principal::from_parts("agent", PrincipalId::from_uuid(uuid::Uuid::max())).unwrap();
+        let member = Principal::Member(MemberId::new(Timestamp::from_micros(7), [3; 10]));
+        for act in [None, Some(Actor { sub: agent })] {
+            for id in ["thing-7", "\"\\ \u{20ac}\u{1f600}\u{2028}/"] {
+                let claims = Claims {
+                    iss: "https://authority.example/o/acme".into(),
+                    sub: member,
+                    act: act.clone(),
+                    aud: "payments".parse().unwrap(),
+                    org: OrgId::new(Timestamp::from_micros(1), [1; 10]),
+                    intent_id: IntentId::new(Timestamp::from_micros(2), [2; 10]),
+                    intent_hash: Hex([7; 32]),
+                    env: Environment::Test,
+                    action: "payments.transfer".parse().unwrap(),
+                    resource: Resource { kind: "Account".parse().unwrap(), id: id.parse().unwrap() },
+                    nonce: Nonce([9; 32]),
+                    jti: TokenId::new(Timestamp::from_micros(3), [4; 10]),
+                    key: KeyId::new(Timestamp::from_micros(4), [5; 10]),
+                    iat: 1_800_000_000,
+                    nbf: 1_800_000_000,
+                    exp: 1_800_000_300,
+                };
+                let Ok(Value::Object(signed)) = serde_json::to_value(&claims) else { panic!("no object") };
+                let expected = ijson::canonical(&public_claims(&signed).unwrap()).unwrap();
+                assert_eq!(claims.to_public().unwrap(), expected);
+            }
+        }
     }
 }

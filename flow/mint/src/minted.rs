@@ -4,14 +4,13 @@ use std::fmt;
 
 use chancery_crypto::{DataKey, Random, SignError};
 use chancery_decide::Permit;
-use chancery_evidence::{Hex, public_claims};
+use chancery_evidence::Hex;
 use chancery_model::{
     ActionName, Audience, Environment, IntentId, KeyId, MemberId, OrgId, Principal, ResourceId, ResourceType,
     Timestamp, TokenId,
 };
 use chancery_store::Receipt;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 
 use crate::token::claims_hash;
 use crate::{Actor, Claims, Lifetime, Nonce, Resource, Signer};
@@ -148,7 +147,7 @@ pub(crate) struct Grant {
 pub(crate) struct Signed {
     claims: Claims,
     claims_hash: [u8; 32],
-    public_claims: Value,
+    public_claims: String,
     token: SecretString,
 }
 
@@ -184,8 +183,7 @@ pub(crate) fn sign(
     };
     let text = serde_json::to_vec(&claims)?;
     let token = signer.sign(&text)?;
-    let Value::Object(members) = serde_json::to_value(&claims)? else { return Err(MintError::Claims) };
-    let public_claims = public_claims(&members).map(Value::Object).ok_or(MintError::Claims)?;
+    let public_claims = claims.to_public()?;
     Ok(Signed { claims, claims_hash: claims_hash(&text), public_claims, token })
 }
 
@@ -215,9 +213,9 @@ impl Minted {
         self.signed.claims.exp
     }
 
-    /// The claims as the record keeps them: `nonce_hash` for `nonce`.
+    /// The claims as the record keeps them: `nonce_hash` for `nonce`, as canonical JSON.
     #[must_use]
-    pub const fn public_claims(&self) -> &Value {
+    pub fn public_claims(&self) -> &str {
         &self.signed.public_claims
     }
 

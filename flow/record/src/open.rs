@@ -4,7 +4,7 @@ use chancery_crypto::{DataKey, Random};
 use chancery_decide::{Decision, Escalation, Permit, Refusal};
 use chancery_evidence::Hex;
 use chancery_mint::Minted;
-use chancery_model::{Environment, IntentId, OrgId, Principal, PrincipalId, TokenId, ijson};
+use chancery_model::{Environment, IntentId, OrgId, Principal, PrincipalId, TokenId};
 use chancery_screen::{Cleared, Intent};
 use chancery_store::{Keyring, KeyringError, Receipt, StoreError};
 use secrecy::SecretString;
@@ -185,7 +185,7 @@ impl Recorder {
         let keyring = self.store.keyring();
         let key = keyring.subject_key(org, principal.id()).await?;
         let decision = outcome.decision().to_canonical().map_err(|_| RecordError::Refused)?;
-        let payload = payload(&outcome, &decision)?;
+        let payload = payload(&outcome, &decision);
         let words = Words {
             org,
             kind,
@@ -306,21 +306,21 @@ pub(crate) fn decided_refs(
 
 /// The payload of `docs/evidence.md`, written in canonical order: what it consists of is canonical
 /// already, and this is the hottest path of all.
-fn payload(outcome: &Outcome, decision: &str) -> Result<String, ijson::IJsonError> {
+fn payload(outcome: &Outcome, decision: &str) -> String {
     let cleared = outcome.cleared();
     let caller = cleared.caller().caller();
     let token = match outcome {
-        Outcome::Minted(minted) => ijson::canonical(minted.public_claims())?,
-        _ => "null".to_owned(),
+        Outcome::Minted(minted) => minted.public_claims(),
+        _ => "null",
     };
     let principal = caller.principal();
-    Ok(format!(
+    format!(
         r#"{{"decision":{decision},"intent":{},"key_id":"{}","principal":{{"id":"{}","type":"{}"}},"token":{token}}}"#,
         intent_payload(cleared.intent()),
         caller.key(),
         principal.id(),
         principal.kind(),
-    ))
+    )
 }
 
 fn intent_payload(intent: &Intent) -> String {

@@ -1,5 +1,6 @@
 //! The load: connections that each send the next request when the last is answered.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ pub(crate) struct Target {
     pub(crate) address: String,
     /// Whole requests, taken in turn by each connection from another start.
     pub(crate) requests: Rc<Vec<Vec<u8>>>,
-    /// Whether each request may be sent once only.
-    pub(crate) once: bool,
+    /// The next request, where each may be sent once only.
+    pub(crate) once: Option<Rc<Cell<usize>>>,
 }
 
 /// What came of it.
@@ -52,14 +53,48 @@ impl Outcome {
         let index = (last as f64 * share) as usize;
         self.times.get(index).copied().unwrap_or_default()
     }
+
+    fn add(&mut self, other: Self) {
+        self.good += other.good;
+        self.bad += other.bad;
+        self.elapsed += other.elapsed;
+        self.times.extend(other.times);
+        self.times.sort_unstable();
+    }
 }
 
-/// Runs a load: a second to warm up that is not counted, then `time`.
-pub(crate) async fn run(target: &Target, connections: usize, time: Duration) -> anyhow::Result<Outcome> {
-    if !target.once {
+/// A second that is not counted.
+async fn warm_up(target: &Target, connections: usize) -> anyhow::Result<()> {
+    if target.once.is_none() {
         paced(target, connections, Duration::ZERO, Duration::from_secs(1)).await?;
     }
+    Ok(())
+}
+
+/// Runs a load: a second to warm up, then `time`.
+pub(crate) async fn run(target: &Target, connections: usize, time: Duration) -> anyhow::Result<Outcome> {
+    warm_up(target, connections).await?;
     paced(target, connections, Duration::ZERO, time).await
+}
+
+/// Runs two loads in turns, each for `time` in all: a machine whose neighbours come and go is the same
+/// for both.
+pub(crate) async fn in_turns(
+    targets: [&Target; 2],
+    connections: usize,
+    time: Duration,
+) -> anyhow::Result<[Outcome; 2]> {
+    const TURNS: u32 = 5;
+    let mut outcomes = [Outcome::default(), Outcome::default()];
+    for target in targets {
+        warm_up(target, connections).await?;
+    }
+    for _ in 0..TURNS {
+        for (outcome, target) in outcomes.iter_mut().zip(targets) {
+            outcome.add(paced(target, connections, Duration::ZERO, time / TURNS).await?);
+        }
+    }
+    Ok(outcomes)
 }
 
 /// Runs a load in which each connection pauses between an answer and its next request.
@@ -108,8 +143,11 @@ async fn one(
     let mut buffer = vec![0; 64 * 1024];
     let mut next = number;
     while Instant::now() < until {
-        if target.once && next >= target.requests.len() {
-            break;
+        if let Some(untaken) = &target.once {
+            next = untaken.replace(untaken.get() + 1);
+            if next >= target.requests.len() {
+                break;
+            }
         }
         let request = target.requests.get(next % target.requests.len()).context("no requests")?;
         next += step;

@@ -18,6 +18,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use report::Report;
+use scenario::Against;
 use setting::{Disk, Setting};
 
 /// Measures a release build of the server on this machine.
@@ -59,29 +60,42 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let time = Duration::from_secs(arguments.seconds);
-    let mut report = Report::new(limits::measure()?)?;
+    let report = Report::new(limits::measure()?)?;
     if arguments.wants("deciding alone") {
         report.decided(decide::measure()?)?;
     }
-    let run = |measurement: &scenario::Measurement| {
-        runtime.block_on(load::run(&measurement.target, arguments.connections, time))
+    let measure = |setting: &Setting, measurement: &scenario::Measurement| {
+        if measurement.against != Against::Decisions {
+            let outcome = runtime.block_on(load::run(&measurement.target, arguments.connections, time))?;
+            return report.measured(measurement, &outcome, None);
+        }
+        let without = scenario::decisions(setting, scenario::DECISIONS, 7000);
+        let targets = [&without.target, &measurement.target];
+        let [without, outcome] = runtime.block_on(load::in_turns(targets, arguments.connections, time))?;
+        report.measured(measurement, &outcome, Some(&without))
     };
 
     let mut setting = Setting::start(&arguments.server, Disk::AsItIs)?;
     report.started(setting.cold_start, setting.warm_start)?;
     for measurement in scenario::all(&setting, &arguments.only) {
-        report.measured(&measurement, &run(&measurement)?)?;
+        measure(&setting, &measurement)?;
     }
     if arguments.wants(scenario::MANY) {
         let keys = setting.found_many(arguments.organizations)?;
-        let measurement = scenario::many(&setting, &keys);
-        report.measured(&measurement, &run(&measurement)?)?;
+        measure(&setting, &scenario::many(&setting, &keys))?;
     }
     if arguments.wants(size::MEMORY) {
         report.memory(size::memory(&mut setting, arguments.keys)?, arguments.keys)?;
     }
     if arguments.wants(size::VERIFICATION) {
         report.verified(&size::verification(&setting)?)?;
+    }
+    if arguments.wants(scenario::NULL) && arguments.null_server.exists() {
+        let pretending = Setting::start(&arguments.null_server, Disk::AsItIs)?;
+        let [durable, null] =
+            [&setting, &pretending].map(|setting| scenario::decisions(setting, scenario::NULL, 1));
+        let targets = [&durable.target, &null.target];
+        report.against_null(&runtime.block_on(load::in_turns(targets, arguments.connections, time))?)?;
     }
     drop(setting);
     if arguments.wants(neighbours::NAME) {
@@ -90,13 +104,7 @@ fn main() -> anyhow::Result<()> {
     if arguments.wants(scenario::SLOW) {
         let setting =
             Setting::start(&arguments.server, Disk::Slowed { milliseconds: arguments.slow_fsync_ms })?;
-        let measurement = scenario::decisions(&setting, scenario::SLOW, 4000);
-        report.measured(&measurement, &run(&measurement)?)?;
-    }
-    if arguments.wants(scenario::NULL) && arguments.null_server.exists() {
-        let setting = Setting::start(&arguments.null_server, Disk::AsItIs)?;
-        let measurement = scenario::decisions(&setting, scenario::NULL, 1);
-        report.against_null(&run(&measurement)?)?;
+        measure(&setting, &scenario::decisions(&setting, scenario::SLOW, 4000))?;
     }
     Ok(())
 }

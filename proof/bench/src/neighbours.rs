@@ -55,5 +55,5 @@ pub(crate) async fn measure(server: &Path, time: Duration) -> anyhow::Result<Nei
 
 fn target(setting: &Setting, key: &str) -> Target {
     let requests = (0..64).map(|number| submit(key, number * 10, false)).collect();
-    Target { address: setting.address().to_owned(), requests: Rc::new(requests), once: false }
+    Target { address: setting.address().to_owned(), requests: Rc::new(requests), once: None }
 }

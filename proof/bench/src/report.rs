@@ -6,14 +6,13 @@ use std::time::Duration;
 use crate::limits::Limits;
 use crate::load::Outcome;
 use crate::neighbours::Neighbours;
-use crate::scenario::{Against, DECISIONS, Measurement};
+use crate::scenario::{Against, Measurement};
 use crate::size::Verified;
 
 /// Prints each figure as soon as it is known.
 #[derive(Debug)]
 pub(crate) struct Report {
     limits: Limits,
-    decisions: Option<f64>,
 }
 
 impl Report {
@@ -24,7 +23,7 @@ impl Report {
         writeln!(out, "  RSA-2048 signatures  {:>9.0}/s", limits.rsa_per_second)?;
         writeln!(out, "  ES256 signatures     {:>9.0}/s", limits.es256_per_second)?;
         writeln!(out, "  write and fdatasync  {:>9.2} ms", milliseconds(limits.fsync))?;
-        Ok(Self { limits, decisions: None })
+        Ok(Self { limits })
     }
 
     /// Deciding alone.
@@ -48,27 +47,29 @@ impl Report {
         Ok(())
     }
 
-    /// A measurement.
-    pub(crate) fn measured(&mut self, measurement: &Measurement, outcome: &Outcome) -> anyhow::Result<()> {
+    /// A measurement, with the decisions without a token that were measured in turns with it.
+    pub(crate) fn measured(
+        &self,
+        measurement: &Measurement,
+        outcome: &Outcome,
+        decisions: Option<&Outcome>,
+    ) -> anyhow::Result<()> {
         let rate = outcome.rate();
         let ratio = match measurement.against {
             Against::Floor(floor) => format!("{:.2} × the floor of {floor}/s", rate / f64::from(floor)),
             Against::Rsa => {
                 format!("{:.0}% of one core's bare RSA-2048", 100.0 * rate / self.limits.rsa_per_second)
             }
-            Against::Decisions => match self.decisions {
-                Some(decisions) => format!("{:.0}% of decisions without token", 100.0 * rate / decisions),
-                None => String::new(),
-            },
-            Against::Nothing => String::new(),
+            Against::Decisions | Against::Nothing => String::new(),
         };
-        if measurement.name == DECISIONS {
-            self.decisions = Some(rate);
-        }
+        let turns = decisions.map_or_else(String::new, |without| {
+            let without = without.rate();
+            format!("{:.0}% of {without:.0}/s without token, in turns", 100.0 * rate / without)
+        });
         let mut out = stdout().lock();
         writeln!(
             out,
-            "{:<52} {rate:>8.0}/s  p50 {:>6.2} ms  p99 {:>6.2} ms  errors {}  {ratio}",
+            "{:<52} {rate:>8.0}/s  p50 {:>6.2} ms  p99 {:>6.2} ms  errors {}  {ratio}{turns}",
             measurement.name,
             milliseconds(outcome.percentile(0.5)),
             milliseconds(outcome.percentile(0.99)),
@@ -110,10 +111,13 @@ impl Report {
     }
 
     /// The same server with a record that writes nothing.
-    pub(crate) fn against_null(&self, outcome: &Outcome) -> anyhow::Result<()> {
-        let null = outcome.rate();
-        let share = self.decisions.map_or(0.0, |decisions| 100.0 * decisions / null);
-        writeln!(stdout().lock(), "null record: {null:.0}/s; the durable one reaches {share:.0}% of it")?;
+    pub(crate) fn against_null(&self, [durable, null]: &[Outcome; 2]) -> anyhow::Result<()> {
+        let (durable, null) = (durable.rate(), null.rate());
+        let share = 100.0 * durable / null;
+        writeln!(
+            stdout().lock(),
+            "null record: {null:.0}/s; the durable one reaches {durable:.0}/s, {share:.0}% of it, in turns"
+        )?;
         Ok(())
     }
 }

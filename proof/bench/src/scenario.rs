@@ -25,7 +25,7 @@ pub(crate) enum Against {
     Floor(u32),
     /// Bare RSA-2048 signatures on one core.
     Rsa,
-    /// The measurement of decisions without a token.
+    /// Decisions without a token, measured in turns with it.
     Decisions,
     /// Nothing.
     Nothing,
@@ -141,6 +141,7 @@ pub(crate) fn many(setting: &Setting, keys: &[String]) -> Measurement {
 }
 
 fn target(setting: &Setting, requests: Vec<Vec<u8>>, once: bool) -> Target {
+    let once = once.then(Rc::default);
     Target { address: setting.address().to_owned(), requests: Rc::new(requests), once }
 }
 
