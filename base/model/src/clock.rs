@@ -51,7 +51,10 @@ impl Timestamp {
     /// The value Postgres stores (`timestamptz`).
     #[must_use]
     pub fn to_offset(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
+        let nanoseconds = u32::try_from(self.0 % 1_000_000 * 1_000).unwrap_or_default();
+        OffsetDateTime::from_unix_timestamp(self.as_seconds())
+            .ok()
+            .and_then(|whole| whole.replace_nanosecond(nanoseconds).ok())
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
@@ -74,17 +77,23 @@ impl From<OffsetDateTime> for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.to_offset();
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-            at.year(),
-            u8::from(at.month()),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second(),
-            at.microsecond()
-        )
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let fields: [(usize, usize, u32); 7] = [
+            (0, 4, at.year().unsigned_abs()),
+            (5, 2, u8::from(at.month()).into()),
+            (8, 2, at.day().into()),
+            (11, 2, at.hour().into()),
+            (14, 2, at.minute().into()),
+            (17, 2, at.second().into()),
+            (20, 6, at.microsecond()),
+        ];
+        for (start, length, mut value) in fields {
+            for digit in text.iter_mut().skip(start).take(length).rev() {
+                *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
+                value /= 10;
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

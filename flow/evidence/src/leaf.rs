@@ -1,6 +1,7 @@
 //! One entry of the record, as it is hashed: leaf, commitment, chain.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use chancery_crypto::sha256;
 use chancery_model::{OrgId, Timestamp, ijson};
@@ -11,6 +12,9 @@ use crate::{Hash, Hex, merkle};
 
 /// What the first entry of an organization has for a previous hash.
 pub const GENESIS: Hash = [0; 32];
+
+/// About as many bytes as a leaf has beside its references.
+const LEAF_BYTES: usize = 256;
 
 const COMMIT_LABEL: &[u8] = b"chancery/commit/v1";
 
@@ -38,16 +42,25 @@ impl Leaf<'_> {
     /// verification makes one for every entry; a test holds it to [`ijson::canonical`].
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        format!(
-            r#"{{"commitment":"{}","org":"{}","refs":{},"seq":{},"time":"{}","type":{},"v":1}}"#,
+        let mut text = String::with_capacity(LEAF_BYTES + self.refs.len());
+        let written = write!(
+            text,
+            r#"{{"commitment":"{}","org":"{}","refs":{},"seq":{},"time":"{}","type":"#,
             Hex(self.commitment),
             self.org,
             self.refs,
             self.seq,
             self.time,
-            Value::from(self.kind),
-        )
-        .into_bytes()
+        );
+        debug_assert!(written.is_ok(), "a string takes what is written");
+        let plain = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_');
+        if self.kind.bytes().all(plain) {
+            text.extend(["\"", self.kind, "\""]);
+        } else {
+            text.push_str(&Value::from(self.kind).to_string());
+        }
+        text.push_str(r#","v":1}"#);
+        text.into_bytes()
     }
 
     /// The hash of the leaf in the Merkle tree (RFC 6962 §2.1).

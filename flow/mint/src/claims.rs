@@ -81,11 +81,21 @@ struct PublicResource<'a> {
     r#type: &'a ResourceType,
 }
 
+/// More than the text of most claims takes, so that it is written without growing.
+const CLAIMS_BYTES: usize = 1024;
+
 impl Claims {
+    /// The claims as they are signed, as JSON.
+    pub(crate) fn to_text(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = Vec::with_capacity(CLAIMS_BYTES);
+        serde_json::to_writer(&mut text, self)?;
+        Ok(text)
+    }
+
     /// The claims as the record keeps them, as canonical JSON: what
     /// [`chancery_evidence::public_claims`] makes of their text, on the hottest path of all.
     pub(crate) fn to_public(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&PublicClaims {
+        let public = PublicClaims {
             act: self.act.as_ref(),
             action: &self.action,
             aud: &self.aud,
@@ -102,7 +112,10 @@ impl Claims {
             org: self.org,
             resource: PublicResource { id: &self.resource.id, r#type: &self.resource.kind },
             sub: self.sub,
-        })
+        };
+        let mut text = Vec::with_capacity(CLAIMS_BYTES);
+        serde_json::to_writer(&mut text, &public)?;
+        String::from_utf8(text).map_err(serde::ser::Error::custom)
     }
 }
 

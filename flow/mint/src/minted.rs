@@ -181,7 +181,7 @@ pub(crate) fn sign(
         nbf: issued,
         exp: issued.saturating_add(terms.lifetime.as_seconds()),
     };
-    let text = serde_json::to_vec(&claims)?;
+    let text = claims.to_text()?;
     let token = signer.sign(&text)?;
     let public_claims = claims.to_public()?;
     Ok(Signed { claims, claims_hash: claims_hash(&text), public_claims, token })

@@ -1,5 +1,7 @@
 //! Opening: every verdict goes through here, and only what comes out releases an answer or a token.
 
+use std::fmt::{self, Write as _};
+
 use chancery_crypto::{DataKey, Random};
 use chancery_decide::{Decision, Escalation, Permit, Refusal};
 use chancery_evidence::Hex;
@@ -10,7 +12,7 @@ use chancery_store::{Keyring, KeyringError, Receipt, StoreError};
 use secrecy::SecretString;
 
 use crate::committer::{Answer, Job};
-use crate::entry::{Words, refs};
+use crate::entry::Words;
 use crate::idempotency::{Claim, Earlier};
 use crate::intents::{IntentRow, token_context};
 use crate::{RecordError, Recorder};
@@ -185,7 +187,7 @@ impl Recorder {
         let keyring = self.store.keyring();
         let key = keyring.subject_key(org, principal.id()).await?;
         let decision = outcome.decision().to_canonical().map_err(|_| RecordError::Refused)?;
-        let payload = payload(&outcome, &decision);
+        let payload = payload(&outcome, &decision).map_err(|_| RecordError::Refused)?;
         let words = Words {
             org,
             kind,
@@ -296,17 +298,22 @@ pub(crate) fn decided_refs(
     principal: Principal,
     token: Option<(TokenId, &[u8; 32])>,
 ) -> String {
-    let mut pairs = vec![("intent", intent.to_string()), ("principal", principal.id().to_string())];
-    if let Some((token, claims)) = token {
-        pairs.push(("token", token.to_string()));
-        pairs.push(("claims", Hex(*claims).to_string()));
+    let principal = principal.id();
+    match token {
+        Some((token, claims)) => format!(
+            r#"{{"claims":"{}","intent":"{intent}","principal":"{principal}","token":"{token}"}}"#,
+            Hex(*claims)
+        ),
+        None => format!(r#"{{"intent":"{intent}","principal":"{principal}"}}"#),
     }
-    refs(&pairs)
 }
+
+/// About as many bytes as a payload has beside its varying parts.
+const PAYLOAD_BYTES: usize = 640;
 
 /// The payload of `docs/evidence.md`, written in canonical order: what it consists of is canonical
 /// already, and this is the hottest path of all.
-fn payload(outcome: &Outcome, decision: &str) -> String {
+fn payload(outcome: &Outcome, decision: &str) -> Result<String, fmt::Error> {
     let cleared = outcome.cleared();
     let caller = cleared.caller().caller();
     let token = match outcome {
@@ -314,26 +321,37 @@ fn payload(outcome: &Outcome, decision: &str) -> String {
         _ => "null",
     };
     let principal = caller.principal();
-    format!(
-        r#"{{"decision":{decision},"intent":{},"key_id":"{}","principal":{{"id":"{}","type":"{}"}},"token":{token}}}"#,
-        intent_payload(cleared.intent()),
+    let intent = cleared.intent();
+    let varying = [decision, token, intent.canonical(), intent.stated()];
+    let mut text = String::with_capacity(PAYLOAD_BYTES + varying.map(str::len).iter().sum::<usize>());
+    text.extend([r#"{"decision":"#, decision, r#","intent":"#]);
+    write_intent(&mut text, intent)?;
+    write!(
+        text,
+        r#","key_id":"{}","principal":{{"id":"{}","type":"{}"}},"token":{token}}}"#,
         caller.key(),
         principal.id(),
         principal.kind(),
-    )
+    )?;
+    Ok(text)
 }
 
-fn intent_payload(intent: &Intent) -> String {
-    let quoted = |text: Option<String>| text.map_or_else(|| "null".to_owned(), |text| format!("\"{text}\""));
-    format!(
-        r#"{{"canonical":{},"connector":{},"context":{},"correlation_id":"{}","environment":"{}","hash":"{}","id":"{}","on_behalf_of":{}}}"#,
-        intent.canonical(),
-        quoted(intent.connector.as_ref().map(ToString::to_string)),
+fn write_intent(text: &mut String, intent: &Intent) -> fmt::Result {
+    let quoted = |text: &mut String, value: Option<&dyn fmt::Display>| match value {
+        Some(value) => write!(text, "\"{value}\""),
+        None => text.write_str("null"),
+    };
+    text.extend([r#"{"canonical":"#, intent.canonical(), r#","connector":"#]);
+    quoted(text, intent.connector.as_ref().map(|it| it as _))?;
+    write!(
+        text,
+        r#","context":{},"correlation_id":"{}","environment":"{}","hash":"{}","id":"{}","on_behalf_of":"#,
         intent.stated(),
         intent.correlation,
         intent.environment,
         Hex(*intent.hash()),
         intent.id,
-        quoted(intent.on_behalf_of.map(|id| id.to_string())),
-    )
+    )?;
+    quoted(text, intent.on_behalf_of.as_ref().map(|it| it as _))?;
+    text.write_str("}")
 }

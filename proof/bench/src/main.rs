@@ -88,6 +88,8 @@ fn main() -> anyhow::Result<()> {
         report.memory(size::memory(&mut setting, arguments.keys)?, arguments.keys)?;
     }
     if arguments.wants(size::VERIFICATION) {
+        let decisions = scenario::decisions(&setting, scenario::DECISIONS, 7000);
+        runtime.block_on(load::run(&decisions.target, arguments.connections, time))?;
         report.verified(&size::verification(&setting)?)?;
     }
     if arguments.wants(scenario::NULL) && arguments.null_server.exists() {
