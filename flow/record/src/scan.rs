@@ -5,7 +5,12 @@ use std::collections::HashMap;
 use chancery_evidence::{Frontier, GENESIS, Hash, Leaf, entry_hash};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
-use sqlx::PgConnection;
+use futures_util::TryStreamExt as _;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
+use sqlx::{PgConnection, Postgres, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::chain::{stored, unsigned};
 
@@ -13,50 +18,78 @@ use crate::chain::{stored, unsigned};
 /// no longer than a request.
 pub(crate) const PIECE: i64 = 512;
 /// The most where nobody waits: fewer messages and hand-overs for each entry.
-pub(crate) const LARGE_PIECE: i64 = 4096;
+pub(crate) const LARGE_PIECE: i64 = 2048;
 /// About how many bytes of payloads are read at once: what a verification keeps in memory.
-const PIECE_BYTES: i64 = 4 * 1024 * 1024;
+const PIECE_BYTES: usize = 4 * 1024 * 1024;
 
-/// A stored moment in microseconds; null where it is none that an entry can have. (As a moment,
-/// what lies beyond the years of the calendar can't even be read.)
-macro_rules! micros {
-    ($column:literal) => {
-        concat!(
-            "CASE WHEN ",
-            $column,
-            " >= '1970-01-01Z' AND ",
-            $column,
-            " < '9999-12-31Z' \
-             THEN (extract(epoch FROM ",
-            $column,
-            ") * 1000000)::int8 END AS micros"
-        )
+/// A stored moment (`timestamptz`), read as the number it is; `None` where it is none that an entry can
+/// have. As a moment, what lies beyond the years of the calendar can't even be read.
+pub(crate) struct StoredTime(pub(crate) Option<Timestamp>);
+
+impl sqlx::Type<Postgres> for StoredTime {
+    fn type_info() -> PgTypeInfo {
+        <OffsetDateTime as sqlx::Type<Postgres>>::type_info()
+    }
+}
+
+impl sqlx::Decode<'_, Postgres> for StoredTime {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        /// 2000-01-01, from which Postgres counts microseconds.
+        const EPOCH: i64 = 946_684_800_000_000;
+        if value.format() != PgValueFormat::Binary {
+            return Err("a moment is read in binary only".into());
+        }
+        let micros = i64::from_be_bytes(value.as_bytes()?.try_into()?).checked_add(EPOCH);
+        Ok(Self(
+            micros
+                .map(|micros| (micros, Timestamp::from_micros(micros)))
+                .filter(|(micros, time)| time.as_micros() == *micros)
+                .map(|(_, time)| time),
+        ))
+    }
+}
+
+/// What a [`ScanRow`] is read from, in its order; the payload comes after it.
+macro_rules! columns {
+    () => {
+        "seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash"
     };
 }
-pub(crate) use micros;
+const PAYLOAD: usize = 8;
 
-#[derive(sqlx::FromRow)]
 pub(crate) struct ScanRow {
     seq: i64,
-    micros: Option<i64>,
+    time: Option<Timestamp>,
     pub(crate) kind: String,
-    pub(crate) correlation_id: Option<uuid::Uuid>,
+    pub(crate) correlation_id: Option<Uuid>,
     pub(crate) refs: String,
-    commitment: Vec<u8>,
-    leaf_hash: Vec<u8>,
-    entry_hash: Vec<u8>,
-    #[sqlx(default)]
+    pub(crate) commitment: Option<Hash>,
+    leaf_hash: Option<Hash>,
+    entry_hash: Option<Hash>,
     pub(crate) payload: Vec<u8>,
 }
 
 impl ScanRow {
-    pub(crate) fn commitment(&self) -> Option<Hash> {
-        self.commitment.as_slice().try_into().ok()
+    /// By position and without comparing types, which would be looked up for each row.
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let hash =
+            |index| Ok::<_, sqlx::Error>(row.try_get_unchecked::<&[u8], usize>(index)?.try_into().ok());
+        Ok(Self {
+            seq: row.try_get_unchecked(0)?,
+            time: row.try_get_unchecked::<StoredTime, _>(1)?.0,
+            kind: row.try_get_unchecked(2)?,
+            correlation_id: row.try_get_unchecked(3)?,
+            refs: row.try_get_unchecked(4)?,
+            commitment: hash(5)?,
+            leaf_hash: hash(6)?,
+            entry_hash: hash(7)?,
+            payload: Vec::new(),
+        })
     }
 
     /// When it says it was appended; the beginning of time where no entry can say so.
     pub(crate) fn time(&self) -> Timestamp {
-        Timestamp::from_micros(self.micros.unwrap_or(0))
+        self.time.unwrap_or(Timestamp::from_micros(0))
     }
 
     /// Its place in the chain, from 1.
@@ -117,11 +150,9 @@ impl Walk {
     ) -> Result<(), Break> {
         let expected = self.frontier.size() + 1;
         let time = row.time();
-        let (Some(commitment), Ok(leaf_stored), Ok(link_stored)) = (
-            row.commitment(),
-            Hash::try_from(row.leaf_hash.as_slice()),
-            Hash::try_from(row.entry_hash.as_slice()),
-        ) else {
+        let (Some(commitment), Some(leaf_stored), Some(link_stored)) =
+            (row.commitment, row.leaf_hash, row.entry_hash)
+        else {
             return Err(Break::Leaf);
         };
         let leaf = Leaf { org: self.org, seq: expected, time, kind: &row.kind, refs: &row.refs, commitment };
@@ -129,7 +160,7 @@ impl Walk {
         let link = entry_hash(&self.entry_hash, &leaf_hash);
         let found = if row.seq != stored(expected) {
             Some(Break::Gap)
-        } else if leaf_hash != leaf_stored || row.micros.is_none() {
+        } else if leaf_hash != leaf_stored || row.time.is_none() {
             Some(Break::Leaf)
         } else if link != link_stored {
             Some(Break::Link)
@@ -145,26 +176,18 @@ impl Walk {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct OfOrg {
-    org_id: uuid::Uuid,
-    #[sqlx(flatten)]
-    row: ScanRow,
-}
-
 /// The next entries of several chains, each after a place of its own, without payloads: at most
 /// [`PIECE`] of each.
 pub(crate) async fn pieces(
     connection: &mut PgConnection,
     after: &[(OrgId, u64)],
 ) -> Result<HashMap<OrgId, Vec<ScanRow>>, StoreError> {
-    let rows: Vec<OfOrg> = sqlx::query_as(concat!(
-        "SELECT w.org_id, e.* FROM unnest($1::uuid[], $2::int8[]) AS w (org_id, after), LATERAL (
-                 SELECT seq, ",
-        micros!("time"),
-        ", kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
-                 WHERE org_id = w.org_id AND seq > w.after ORDER BY seq LIMIT $3
-             ) AS e ORDER BY w.org_id, e.seq"
+    let rows = sqlx::query(concat!(
+        "SELECT e.*, w.org_id FROM unnest($1::uuid[], $2::int8[]) AS w (org_id, after), LATERAL (
+             SELECT ",
+        columns!(),
+        " FROM entries WHERE org_id = w.org_id AND seq > w.after ORDER BY seq LIMIT $3
+         ) AS e ORDER BY w.org_id, e.seq"
     ))
     .bind(after.iter().map(|(org, _)| org.as_uuid()).collect::<Vec<_>>())
     .bind(after.iter().map(|(_, after)| stored(*after)).collect::<Vec<_>>())
@@ -172,8 +195,9 @@ pub(crate) async fn pieces(
     .fetch_all(connection)
     .await?;
     let mut pieces: HashMap<OrgId, Vec<ScanRow>> = HashMap::new();
-    for of in rows {
-        pieces.entry(OrgId::from_uuid(of.org_id)).or_default().push(of.row);
+    for row in rows {
+        let org = OrgId::from_uuid(row.try_get("org_id")?);
+        pieces.entry(org).or_default().push(ScanRow::read(&row)?);
     }
     Ok(pieces)
 }
@@ -188,24 +212,28 @@ pub(crate) async fn piece(
 ) -> Result<Vec<ScanRow>, StoreError> {
     if !with_payload {
         let sql = concat!(
-            "SELECT seq, ",
-            micros!("time"),
-            ", kind, correlation_id, refs, commitment, leaf_hash, entry_hash FROM entries
-             WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+            "SELECT ",
+            columns!(),
+            " FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
         );
-        let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(most);
-        return Ok(rows.fetch_all(connection).await?);
+        let rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most);
+        let rows = rows.try_map(|row| ScanRow::read(&row)).fetch_all(connection).await?;
+        return Ok(rows);
     }
-    // The first is always among them, however long it is.
     let sql = concat!(
-        "SELECT seq, ",
-        micros!("time"),
-        ", kind, correlation_id, refs, commitment, leaf_hash, entry_hash, payload FROM (
-             SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM (
-                 SELECT * FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
-             ) AS most
-         ) AS weighed WHERE bytes - octet_length(payload) < $4 ORDER BY seq"
+        "SELECT ",
+        columns!(),
+        ", payload FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
     );
-    let rows = sqlx::query_as(sql).bind(org.as_uuid()).bind(stored(after)).bind(most).bind(PIECE_BYTES);
-    Ok(rows.fetch_all(connection).await?)
+    let mut rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most).fetch(connection);
+    let (mut piece, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        let payload: &[u8] = row.try_get_unchecked(PAYLOAD)?;
+        bytes += payload.len();
+        // The first is always among them, however long it is; what is too much comes with the next.
+        if piece.is_empty() || bytes <= PIECE_BYTES {
+            piece.push(ScanRow { payload: payload.to_vec(), ..ScanRow::read(&row)? });
+        }
+    }
+    Ok(piece)
 }

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::chain::{stored, unsigned};
-use crate::scan::{Walk, micros};
+use crate::scan::{StoredTime, Walk};
 use crate::tree::Tile;
 
 /// An organization as a round finds it.
@@ -78,7 +78,7 @@ struct LastRow {
     frontier: Vec<u8>,
     note: String,
     entry_hash: Vec<u8>,
-    micros: Option<i64>,
+    time: StoredTime,
 }
 
 /// Continues behind a stored checkpoint, if this installation signed it over this very tree: whoever
@@ -92,24 +92,25 @@ pub(super) async fn resume(
     if size == 0 {
         return Ok(Some(Walk::start(org)));
     }
-    let row: Option<LastRow> = sqlx::query_as(concat!(
-        "SELECT c.frontier, c.note, e.entry_hash, ",
-        micros!("e.time"),
-        " FROM checkpoints c JOIN entries e ON e.org_id = c.org_id AND e.seq = c.size
-         WHERE c.org_id = $1 AND c.size = $2"
-    ))
+    let row: Option<LastRow> = sqlx::query_as(
+        "SELECT c.frontier, c.note, e.entry_hash, e.time
+         FROM checkpoints c JOIN entries e ON e.org_id = c.org_id AND e.seq = c.size
+         WHERE c.org_id = $1 AND c.size = $2",
+    )
     .bind(org.as_uuid())
     .bind(stored(size))
     .fetch_optional(connection)
     .await?;
-    let Some(LastRow { frontier, note, entry_hash, micros: Some(micros) }) = row else { return Ok(None) };
+    let Some(LastRow { frontier, note, entry_hash, time: StoredTime(Some(time)) }) = row else {
+        return Ok(None);
+    };
     let (Ok(frontier), Some(vouched), Ok(entry_hash)) =
         (Frontier::from_bytes(&frontier), open_note(key, org, size, &note), Hash::try_from(entry_hash))
     else {
         return Ok(None);
     };
     let same = frontier.size() == size && frontier.root() == vouched.root;
-    Ok(same.then(|| Walk::resume(org, frontier, entry_hash, Timestamp::from_micros(micros))))
+    Ok(same.then(|| Walk::resume(org, frontier, entry_hash, time)))
 }
 
 /// A checkpoint about to be stored.

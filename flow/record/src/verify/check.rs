@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::thread;
 
 use chancery_crypto::{DataKey, sealed_under};
 use chancery_evidence::{Hash, Hex, kind};
@@ -39,6 +40,8 @@ pub(super) struct Piece {
     pub(super) rows: Vec<ScanRow>,
     pub(super) keys: HashMap<Uuid, Key>,
     pub(super) payloads: bool,
+    /// One or two: on how many threads payloads are opened.
+    pub(super) threads: u8,
 }
 
 /// What was found, and what other tables must say of it.
@@ -94,15 +97,38 @@ struct Refs {
     data_key: Option<Uuid>,
 }
 
-/// Walks along a piece.
+/// Walks along a piece: one thread links, and opens what the others leave it.
 pub(super) fn check(mut tree: Tree, piece: &Piece) -> (Tree, Checked) {
+    let org = tree.walk.org;
+    let (ours, theirs) = piece.rows.split_at(piece.rows.len() / usize::from(piece.threads.max(1)));
+    let mut checked = thread::scope(|scope| {
+        let elsewhere = || thread::Builder::new().spawn_scoped(scope, || look_into(org, theirs, piece));
+        let opening = (!theirs.is_empty()).then(elsewhere);
+        let mut checked = Checked::default();
+        for row in &piece.rows {
+            step(&mut tree, row, &mut checked);
+        }
+        checked.add(look_into(org, ours, piece));
+        checked.add(match opening.map(|opening| opening.map(thread::ScopedJoinHandle::join)) {
+            Some(Ok(Ok(opened))) => opened,
+            Some(Ok(Err(panic))) => std::panic::resume_unwind(panic),
+            // The system has no thread for it, or there is nothing.
+            Some(Err(_)) | None => look_into(org, theirs, piece),
+        });
+        checked
+    });
+    checked.faults.sort_by_key(|fault| fault.seq);
+    (tree, checked)
+}
+
+/// Opens entries, and notes what they tell.
+fn look_into(org: OrgId, rows: &[ScanRow], piece: &Piece) -> Checked {
     let mut checked = Checked::default();
-    for row in &piece.rows {
-        step(&mut tree, row, &mut checked);
-        let payload = if piece.payloads { open(tree.walk.org, row, piece, &mut checked) } else { None };
+    for row in rows {
+        let payload = if piece.payloads { open(org, row, piece, &mut checked) } else { None };
         tell(row, payload.as_ref().map(|plain| plain.as_slice()), &mut checked);
     }
-    (tree, checked)
+    checked
 }
 
 /// Takes one entry, and compares the tree with what was signed of it at this size.
@@ -133,7 +159,7 @@ fn open(
     piece: &Piece,
     checked: &mut Checked,
 ) -> Option<zeroize::Zeroizing<Vec<u8>>> {
-    let commitment = row.commitment()?;
+    let commitment = row.commitment?;
     let id = sealed_under(&row.payload).ok();
     match id.and_then(|id| piece.keys.get(&id)) {
         Some(Key::Found(key)) => {
@@ -199,6 +225,17 @@ fn tell_use(row: &ScanRow, refs: &Refs, payload: Option<&[u8]>, checked: &mut Ch
 }
 
 impl Checked {
+    /// What was found further on.
+    fn add(&mut self, later: Self) {
+        self.faults.extend(later.faults);
+        self.checkpoint = self.checkpoint.max(later.checkpoint);
+        self.decided.extend(later.decided);
+        self.used.extend(later.used);
+        self.tiles.extend(later.tiles);
+        self.shredded.extend(later.shredded);
+        self.erased.extend(later.erased);
+    }
+
     fn fault(&mut self, code: &'static str, row: &ScanRow) {
         self.faults.push(Fault { code, seq: row.seq() });
     }

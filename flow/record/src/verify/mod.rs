@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use self::check::{Checked, Key, Piece, Tree};
 use self::lists::Totals;
-use crate::chain::unsigned;
+use crate::chain::{stored, unsigned};
 use crate::scan::{LARGE_PIECE, PIECE, ScanRow, Walk, piece};
 
 pub use forever::verify_forever;
@@ -105,6 +105,11 @@ impl<'a> Depth<'a> {
     #[must_use]
     pub const fn whole(outside: &'a [Checkpoint]) -> Self {
         Self { payloads: true, outside, pace: Pace::Full, until: None }
+    }
+
+    fn piece(&self, rows: Vec<ScanRow>, keys: HashMap<Uuid, Key>) -> Piece {
+        let threads = if self.pace == Pace::Full && rows.len() > 64 { 2 } else { 1 };
+        Piece { rows, keys, payloads: self.payloads, threads }
     }
 }
 
@@ -221,21 +226,25 @@ impl Run<'_> {
             whole: true,
         };
         let mut previous: Option<Checked> = None;
-        let mut rows = self.read(connection, 0).await?;
+        let mut most = self.depth.pace.piece();
+        let mut rows = self.read(connection, 0, most).await?;
         while let Some(last) = rows.last().map(ScanRow::seq) {
             if self.depth.until.is_some_and(|until| Instant::now() >= until) {
                 read.whole = false;
                 break;
             }
+            // Where payloads are long, no more is asked for than is taken.
+            let twice = stored(u64::try_from(rows.len()).unwrap_or(u64::MAX)).saturating_mul(2);
+            most = self.depth.pace.piece().min(twice);
             let started = Instant::now();
             let keys = self.keys(&rows).await?;
-            let (tree, piece) = (read.tree, Piece { rows, keys, payloads: self.depth.payloads });
+            let (tree, piece) = (read.tree, self.depth.piece(rows, keys));
             let computing = spawn_blocking(move || check::check(tree, &piece));
             let reading = async {
                 if let Some(checked) = previous.take() {
                     lists::compare(connection, self.org, &checked, &mut read.accounted, found).await?;
                 }
-                self.read(connection, last).await
+                self.read(connection, last, most).await
             };
             let (computed, next) = tokio::join!(computing, reading);
             let (tree, checked) = computed.map_err(|_| sqlx::Error::WorkerCrashed)?;
@@ -257,12 +266,16 @@ impl Run<'_> {
         Ok(read)
     }
 
-    async fn read(&self, connection: &mut PgConnection, after: u64) -> Result<Vec<ScanRow>, StoreError> {
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        after: u64,
+        most: i64,
+    ) -> Result<Vec<ScanRow>, StoreError> {
         if after >= self.end {
             return Ok(Vec::new());
         }
-        let mut rows =
-            piece(connection, self.org, after, self.depth.pace.piece(), self.depth.payloads).await?;
+        let mut rows = piece(connection, self.org, after, most, self.depth.payloads).await?;
         rows.retain(|row| row.seq() <= self.end);
         Ok(rows)
     }
