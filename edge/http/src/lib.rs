@@ -31,6 +31,7 @@ mod input_tests;
 mod observe;
 pub mod openapi;
 mod refuse;
+mod restraint;
 mod route;
 mod routes;
 mod serve;

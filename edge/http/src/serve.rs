@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderValue, Response};
 
 use crate::head::REQUEST_ID;
 use crate::observe::{Meters, Told, describe_meters, method_word};
+use crate::restraint::Restraint;
 use crate::route::{Outcome, Runner, too_large};
 use crate::{ApiError, App, Head, RequestId, Route};
 
@@ -46,16 +47,17 @@ impl Default for Bounds {
 pub fn router(app: &Arc<App>, routes: Vec<Route>) -> Router {
     describe_meters();
     let mut router = Router::new();
+    let restraint = Arc::new(Restraint::new());
     for route in routes {
         let Ok(filter) = MethodFilter::try_from(route.method.clone()) else { continue };
         let path = route.path;
-        let mounted = Mounted::new(method_word(&route.method), path, route.run);
+        let mounted = Mounted::new(method_word(&route.method), path, route.run, &restraint);
         router = router.route(path, on(filter, mounted.handler(app)));
     }
-    let lost = Mounted::refusing(|| ApiError::new(Code::NotFound, "there is no such route"));
-    let mistaken = Mounted::refusing(|| {
-        ApiError::new(Code::MethodNotAllowed, "this route takes only the methods in `Allow`")
-    });
+    let lost = || ApiError::new(Code::NotFound, "there is no such route");
+    let lost = Mounted::refusing(lost, &restraint);
+    let mistaken = || ApiError::new(Code::MethodNotAllowed, "this route takes only the methods in `Allow`");
+    let mistaken = Mounted::refusing(mistaken, &restraint);
     router.method_not_allowed_fallback(mistaken.handler(app)).fallback(lost.handler(app))
 }
 
@@ -64,15 +66,18 @@ struct Mounted {
     route: &'static str,
     meters: Meters,
     run: Runner,
+    restraint: Arc<Restraint>,
 }
 
 impl Mounted {
-    fn new(method: &'static str, route: &'static str, run: Runner) -> Arc<Self> {
-        Arc::new(Self { method, route, meters: Meters::of(method, route), run })
+    fn new(method: &'static str, route: &'static str, run: Runner, restraint: &Arc<Restraint>) -> Arc<Self> {
+        let restraint = Arc::clone(restraint);
+        Arc::new(Self { method, route, meters: Meters::of(method, route), run, restraint })
     }
 
-    fn refusing(refuse: fn() -> ApiError) -> Arc<Self> {
-        Self::new("other", "unmatched", Box::new(move |_, _, _| Box::pin(async move { Err(refuse()) })))
+    fn refusing(refuse: fn() -> ApiError, restraint: &Arc<Restraint>) -> Arc<Self> {
+        let run: Runner = Box::new(move |_, _, _| Box::pin(async move { Err(refuse()) }));
+        Self::new("other", "unmatched", run, restraint)
     }
 
     fn handler(
@@ -100,6 +105,9 @@ async fn serve(app: Arc<App>, mounted: Arc<Mounted>, request: Request) -> Respon
         }
         Err(error) => (None, Err(error)),
     };
+    if outcome.as_ref().is_err_and(|error| error.code() == Code::RateLimited) {
+        mounted.restraint.hold().await;
+    }
     let (mut response, failure) = render(outcome);
     dress(response.headers_mut(), &id);
     let (status, took) = (response.status(), started.elapsed());

@@ -92,14 +92,16 @@ fn main() -> anyhow::Result<()> {
         runtime.block_on(load::run(&decisions.target, arguments.connections, time))?;
         report.verified(&size::verification(&setting)?)?;
     }
+    drop(setting);
     if arguments.wants(scenario::NULL) && arguments.null_server.exists() {
+        // Both new: what is recorded already makes no difference between them.
+        let setting = Setting::start(&arguments.server, Disk::AsItIs)?;
         let pretending = Setting::start(&arguments.null_server, Disk::AsItIs)?;
         let [durable, null] =
             [&setting, &pretending].map(|setting| scenario::decisions(setting, scenario::NULL, 1));
         let targets = [&durable.target, &null.target];
         report.against_null(&runtime.block_on(load::in_turns(targets, arguments.connections, time))?)?;
     }
-    drop(setting);
     if arguments.wants(neighbours::NAME) {
         report.neighbours(&runtime.block_on(neighbours::measure(&arguments.server, time))?)?;
     }

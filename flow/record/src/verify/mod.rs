@@ -2,28 +2,28 @@
 //!
 //! The chain and the tree are computed anew from the entries, payloads are opened and held to their
 //! commitments, and what other tables say of entries is compared with them. While one piece is
-//! computed on a thread of its own, the next is read.
+//! computed, on threads of its own, the next are read.
 
 mod check;
 mod forever;
 mod lists;
+mod run;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chancery_evidence::{Checkpoint, Hash, VerifierKey, origin};
 use chancery_model::OrgId;
-use chancery_store::{KeyringError, Store, StoreError};
+use chancery_store::{Store, StoreError};
 use serde::Serialize;
 use sqlx::{Connection as _, PgConnection};
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::check::{Checked, Key, Piece, Tree};
-use self::lists::Totals;
-use crate::chain::{stored, unsigned};
-use crate::scan::{LARGE_PIECE, PIECE, ScanRow, Walk, piece};
+use self::check::{Key, Piece};
+use self::run::Run;
+use crate::chain::unsigned;
+use crate::scan::{LARGE_PIECE, PIECE, ScanRow};
 
 pub use forever::verify_forever;
 
@@ -185,158 +185,6 @@ pub async fn verify_over(
         None => found.fault("head_differs", 0),
     }
     Ok(found)
-}
-
-/// One verification.
-struct Run<'a> {
-    store: &'a Store,
-    org: OrgId,
-    depth: Depth<'a>,
-    end: u64,
-    /// The size of the newest checkpoint in the database: up to there tiles are stored.
-    signed: u64,
-}
-
-/// What a walk along the record leaves.
-struct ReadThrough {
-    tree: Tree,
-    /// The rows of other tables that entries account for.
-    accounted: Totals,
-    /// Keys that payloads were sealed under and that are destroyed, with the first such entry.
-    shredded: HashMap<Uuid, u64>,
-    /// Keys whose destruction the record tells of.
-    erased: HashSet<Uuid>,
-    /// Whether it was read to its end, or to a gap.
-    whole: bool,
-}
-
-impl Run<'_> {
-    async fn walk(
-        &self,
-        connection: &mut PgConnection,
-        roots: BTreeMap<u64, Hash>,
-        found: &mut Verification,
-        mut progress: impl FnMut(u64, u64),
-    ) -> Result<ReadThrough, StoreError> {
-        let mut read = ReadThrough {
-            tree: Tree { walk: Walk::start(self.org), roots, signed: self.signed },
-            accounted: Totals::default(),
-            shredded: HashMap::new(),
-            erased: HashSet::new(),
-            whole: true,
-        };
-        let mut previous: Option<Checked> = None;
-        let mut most = self.depth.pace.piece();
-        let mut rows = self.read(connection, 0, most).await?;
-        while let Some(last) = rows.last().map(ScanRow::seq) {
-            if self.depth.until.is_some_and(|until| Instant::now() >= until) {
-                read.whole = false;
-                break;
-            }
-            // Where payloads are long, no more is asked for than is taken.
-            let twice = stored(u64::try_from(rows.len()).unwrap_or(u64::MAX)).saturating_mul(2);
-            most = self.depth.pace.piece().min(twice);
-            let started = Instant::now();
-            let keys = self.keys(&rows).await?;
-            let (tree, piece) = (read.tree, self.depth.piece(rows, keys));
-            let computing = spawn_blocking(move || check::check(tree, &piece));
-            let reading = async {
-                if let Some(checked) = previous.take() {
-                    lists::compare(connection, self.org, &checked, &mut read.accounted, found).await?;
-                }
-                self.read(connection, last, most).await
-            };
-            let (computed, next) = tokio::join!(computing, reading);
-            let (tree, checked) = computed.map_err(|_| sqlx::Error::WorkerCrashed)?;
-            rows = next?;
-            take(&checked, &mut read.shredded, &mut read.erased, found);
-            found.entries = tree.walk.frontier.size();
-            progress(found.entries, self.end);
-            read.tree = tree;
-            previous = Some(checked);
-            // After a gap the walk's count is behind the stored numbers: it would read rows again.
-            if last != found.entries {
-                break;
-            }
-            self.depth.pace.rest_after(started.elapsed()).await;
-        }
-        if let Some(checked) = previous {
-            lists::compare(connection, self.org, &checked, &mut read.accounted, found).await?;
-        }
-        Ok(read)
-    }
-
-    async fn read(
-        &self,
-        connection: &mut PgConnection,
-        after: u64,
-        most: i64,
-    ) -> Result<Vec<ScanRow>, StoreError> {
-        if after >= self.end {
-            return Ok(Vec::new());
-        }
-        let mut rows = piece(connection, self.org, after, most, self.depth.payloads).await?;
-        rows.retain(|row| row.seq() <= self.end);
-        Ok(rows)
-    }
-
-    /// The keys that a piece's payloads are sealed under.
-    async fn keys(&self, rows: &[ScanRow]) -> Result<HashMap<Uuid, Key>, StoreError> {
-        let mut keys = HashMap::new();
-        if !self.depth.payloads {
-            return Ok(keys);
-        }
-        for id in rows.iter().filter_map(|row| chancery_crypto::sealed_under(&row.payload).ok()) {
-            if keys.contains_key(&id) {
-                continue;
-            }
-            let key = match self.store.keyring().key_by_id(self.org, id).await {
-                Ok(key) => Key::Found(key),
-                Err(KeyringError::Shredded) => Key::Destroyed,
-                Err(KeyringError::Store(error @ StoreError::Database(_))) => return Err(error),
-                Err(_) => Key::Missing,
-            };
-            keys.insert(id, key);
-        }
-        Ok(keys)
-    }
-}
-
-fn take(
-    checked: &Checked,
-    shredded: &mut HashMap<Uuid, u64>,
-    erased: &mut HashSet<Uuid>,
-    found: &mut Verification,
-) {
-    for fault in &checked.faults {
-        found.fault(fault.code, fault.seq);
-    }
-    found.checkpoint = found.checkpoint.max(checked.checkpoint);
-    for (key, seq) in &checked.shredded {
-        found.shredded += 1;
-        shredded.entry(*key).or_insert(*seq);
-    }
-    erased.extend(&checked.erased);
-}
-
-impl ReadThrough {
-    /// What only the end tells: that nothing is missing after it, and nothing is there without an entry.
-    fn conclude(&self, head: &[u8], stored: Totals, end: u64, found: &mut Verification) {
-        let Tree { walk, roots, .. } = &self.tree;
-        if walk.frontier.size() != end || walk.entry_hash.as_slice() != head {
-            found.fault("head_differs", end);
-        }
-        for size in roots.keys() {
-            found.fault("record_truncated", *size);
-        }
-        // Destroying a key is no way to hide what an entry says: the record must tell of it.
-        for (key, seq) in &self.shredded {
-            if !self.erased.contains(key) {
-                found.fault("payload_unreadable", *seq);
-            }
-        }
-        self.accounted.compare(stored, end, found);
-    }
 }
 
 /// The roots that signed checkpoints vouch for, by size.
