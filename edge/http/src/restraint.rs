@@ -43,7 +43,9 @@ mod tests {
                 tokio::spawn(async move { restraint.hold().await })
             })
             .collect();
-        tokio::task::yield_now().await;
+        while restraint.0.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
         restraint.hold().await;
         assert_eq!(started.elapsed(), Duration::ZERO);
         for one in held {

@@ -85,6 +85,7 @@ fn a_long_record_is_read_to_its_last_entry_and_past_invented_rows() {
         assert_eq!(agent.post("/api/v1/intents", &refund(number)).unwrap().status, 200);
     }
     assert!(verified(&mut admin)["intact"] == true);
+    let last = admin.get("/api/v1/record?limit=1&type=intent.allowed").unwrap().data()[0]["seq"].clone();
     let mut run = |sql: &'static str| {
         twins.runtime.block_on(sqlx::raw_sql(sql).execute(&mut superuser)).unwrap();
     };
@@ -93,7 +94,6 @@ fn a_long_record_is_read_to_its_last_entry_and_past_invented_rows() {
          WHERE seq = (SELECT max(seq) FROM intents)";
     run(flip);
     let found = verified(&mut admin);
-    let last = admin.get("/api/v1/record?limit=1&type=intent.allowed").unwrap().data()[0]["seq"].clone();
     let fault = serde_json::json!({"code": "payload_unreadable", "seq": last});
     assert_eq!(found["faults"], serde_json::json!([fault]));
     run(flip);
