@@ -3,6 +3,8 @@
 use aws_lc_rs::{constant_time, digest, hmac};
 use zeroize::Zeroizing;
 
+use crate::certain::certain;
+
 /// SHA-256 (FIPS 180-4) of the concatenation of `parts`.
 ///
 /// Nothing marks where one part ends: parts of varying length need their own framing.
@@ -25,28 +27,31 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
 
 /// HKDF-SHA512 (RFC 5869) of one secret and salt, for any number of 32-byte outputs. The library's own
 /// extracts again for each output.
-pub(crate) struct Derivation(hmac::Key);
+pub(crate) struct Derivation(Box<hmac::Key>);
 
 impl Derivation {
     pub(crate) fn new(secret: &[u8; 32], salt: &[u8]) -> Self {
-        let pseudorandom = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, salt), secret);
-        Self(hmac::Key::new(hmac::HMAC_SHA512, pseudorandom.as_ref()))
+        let pseudorandom = hmac_sha512(&hmac::Key::new(hmac::HMAC_SHA512, salt), secret);
+        Self(Box::new(hmac::Key::new(hmac::HMAC_SHA512, &*pseudorandom)))
     }
 
     /// The output for `info`, the concatenation of its parts: the beginning of the first block (§2.3),
     /// which has 64 bytes.
     pub(crate) fn output(&self, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-        let mut block = hmac::Context::with_key(&self.0);
-        for part in info {
-            block.update(part);
-        }
-        block.update(&[1]);
+        let block = hmac_sha512(&self.0, &[&info.concat()[..], &[1]].concat());
         let mut out = Zeroizing::new([0; 32]);
-        for (out, byte) in out.iter_mut().zip(block.sign().as_ref()) {
+        for (out, byte) in out.iter_mut().zip(block.iter()) {
             *out = *byte;
         }
         out
     }
+}
+
+/// Into bytes that are wiped: the library's own tags are not.
+fn hmac_sha512(key: &hmac::Key, data: &[u8]) -> Zeroizing<[u8; 64]> {
+    let mut out = Zeroizing::new([0; 64]);
+    certain(hmac::sign_to_buffer(key, data, &mut *out), "a buffer of the length of the tag takes it");
+    out
 }
 
 #[cfg(test)]

@@ -105,12 +105,13 @@ async fn serve(app: Arc<App>, mounted: Arc<Mounted>, request: Request) -> Respon
         }
         Err(error) => (None, Err(error)),
     };
+    let took = started.elapsed();
     if outcome.as_ref().is_err_and(|error| error.code() == Code::RateLimited) {
         mounted.restraint.hold().await;
     }
     let (mut response, failure) = render(outcome);
     dress(response.headers_mut(), &id);
-    let (status, took) = (response.status(), started.elapsed());
+    let status = response.status();
     mounted.meters.observe(status, took);
     let (method, route) = (mounted.method, mounted.route);
     Told { method, route, id: &id, head: head.as_deref(), status, took, failure }.log();

@@ -25,7 +25,8 @@ pub(crate) async fn named(error: CheckpointError, store: &Store, vkey: &Verifier
     };
     let orgs = store.organizations().await.unwrap_or_default();
     let Some(org) = orgs.into_iter().find(|org| origin(vkey.name(), *org) == *record) else { return error };
-    let name = name_of(store, org).await;
+    // The log's name as well: it stands in the checkpoint file, and a slug may have been changed.
+    let name = format!("`{}` ({record})", name_of(store, org).await);
     match error {
         CheckpointError::Behind { signed, found, .. } => {
             CheckpointError::Behind { record: name, signed, found }

@@ -155,33 +155,32 @@ pub async fn rotate_kek(config: &Config, resume: bool, terminal: Terminal) -> an
 /// When any key is still wrapped under one of them, or the operator does not consent: then none is
 /// destroyed.
 pub async fn drop_kek_versions(config: &Config, consent: Consent, terminal: Terminal) -> anyhow::Result<()> {
-    with_books(config, async |books| {
+    let (active, older) = with_books(config, async |books| {
         let custody = books.store.keyring().custody();
         let active = custody.active_version();
-        // Before anybody is asked; dropping looks again, for they may take long to answer.
         kek::none_wrapped_before(&books.store, active).await?;
-        let older = custody.versions_before(active);
-        if older == 0 {
-            return Ok(terminal.line(format_args!("there is no version of the KEK before {active} to drop"))?);
-        }
-        let question = format!(
-            "This destroys what the key file holds of the KEK before version {active} ({older} in number), for \
-             good: backups of the database from before the last rotation can't be read without it.\n\
-             To go on, type the number of the version that stays, {active}:"
-        );
-        consent.obtain(question, active.to_string()).await?;
-        let dropped = kek::drop_before(&books.store, active).await?;
-        let versions = if dropped == 1 { "version" } else { "versions" };
-        terminal.line(format_args!(
-            "{dropped} {versions} of the KEK before {active} dropped from {}",
-            config.kek_file.display()
-        ))?;
-        terminal.line(
-            "Backups of the database from before the last rotation can't be read with it; back it up again.",
-        )?;
-        Ok(())
+        Ok((active, custody.versions_before(active)))
     })
-    .await
+    .await?;
+    if older == 0 {
+        return Ok(terminal.line(format_args!("there is no version of the KEK before {active} to drop"))?);
+    }
+    // With nothing open, which a server may want meanwhile; dropping looks again at what wraps.
+    let question = format!(
+        "This destroys what the key file holds of the KEK before version {active} ({older} in number), for \
+         good: backups of the database from before the last rotation can't be read without it.\n\
+         To go on, type the number of the version that stays, {active}:"
+    );
+    consent.obtain(question, active.to_string()).await?;
+    let dropped = with_books(config, async |books| Ok(kek::drop_before(&books.store, active).await?)).await?;
+    let versions = if dropped == 1 { "version" } else { "versions" };
+    terminal.line(format_args!(
+        "{dropped} {versions} of the KEK before {active} dropped from {}",
+        config.kek_file.display()
+    ))?;
+    Ok(terminal.line(
+        "Backups of the database from before the last rotation can't be read with it; back it up again.",
+    )?)
 }
 
 /// `record verify`: every organization's record, or one's, whole.
@@ -272,7 +271,8 @@ fn report(
     if found.is_intact() {
         return Ok(terminal.line(format_args!("{} {checked}", terminal.paint(Style::Good, "✓")))?);
     }
-    terminal.line(format_args!("{} {checked}", terminal.paint(Style::Bad, "✗")))?;
+    // By the id as well: leaves vouch for it, and for no slug.
+    terminal.line(format_args!("{} {checked} ({org})", terminal.paint(Style::Bad, "✗")))?;
     for fault in &found.faults {
         terminal.line(format_args!("    {} at {}", fault.code, fault.seq))?;
     }

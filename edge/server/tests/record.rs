@@ -193,7 +193,7 @@ fn the_route_holds_the_record_to_what_is_kept_outside() {
     assert!(twins.servers[0].terminate().unwrap());
     let refused = twins.options[0].command(&["serve"]).output().unwrap();
     let why = String::from_utf8_lossy(&refused.stderr);
-    let told = "behind its checkpoints: the record of `default` was signed at ";
+    let told = "behind its checkpoints: the record of `default` (";
     assert!(!refused.status.success() && why.contains(told), "{why}");
     twins.stop();
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use chancery_evidence::{Frontier, GENESIS, Hash, Leaf, entry_hash};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
-use futures_util::TryStreamExt as _;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::{PgConnection, Postgres, Row as _};
@@ -19,8 +18,8 @@ use crate::chain::{stored, unsigned};
 pub(crate) const PIECE: i64 = 512;
 /// The most where nobody waits: fewer messages and hand-overs for each entry.
 pub(crate) const LARGE_PIECE: i64 = 2048;
-/// About how many bytes of payloads are read at once: what a verification keeps in memory.
-const PIECE_BYTES: usize = 4 * 1024 * 1024;
+/// About how many bytes of payloads are read at once. A verification keeps some three pieces in memory.
+const PIECE_BYTES: i64 = 4 * 1024 * 1024;
 
 /// A stored moment (`timestamptz`), read as the number it is; `None` where it is none that an entry can
 /// have. As a moment, what lies beyond the years of the calendar can't even be read.
@@ -220,20 +219,18 @@ pub(crate) async fn piece(
         let rows = rows.try_map(|row| ScanRow::read(&row)).fetch_all(connection).await?;
         return Ok(rows);
     }
+    // No more is sent than is kept: as many as fit if each were as long as the longest of them, and one
+    // at least, however long it is.
     let sql = concat!(
         "SELECT ",
         columns!(),
-        ", payload FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+        ", payload FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT (
+             SELECT greatest(1, least($3::int8, $4::int8 / greatest(1, max(octet_length(payload))))) FROM (
+                 SELECT payload FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3::int8
+             ) AS next
+         )"
     );
-    let mut rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most).fetch(connection);
-    let (mut piece, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.try_next().await? {
-        let payload: &[u8] = row.try_get_unchecked(PAYLOAD)?;
-        bytes += payload.len();
-        // The first is always among them, however long it is; what is too much comes with the next.
-        if piece.is_empty() || bytes <= PIECE_BYTES {
-            piece.push(ScanRow { payload: payload.to_vec(), ..ScanRow::read(&row)? });
-        }
-    }
-    Ok(piece)
+    let rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most).bind(PIECE_BYTES);
+    let read = |row: PgRow| Ok(ScanRow { payload: row.try_get_unchecked(PAYLOAD)?, ..ScanRow::read(&row)? });
+    Ok(rows.try_map(read).fetch_all(connection).await?)
 }

@@ -102,13 +102,13 @@ impl World {
     }
 
     async fn append(&mut self, number: u32) {
+        self.append_with(json!({"number": number})).await;
+    }
+
+    async fn append_with(&mut self, payload: serde_json::Value) {
         let scoped = self.store.write(&Scope::installation(self.org)).await.unwrap();
-        let change = Change::new(
-            "test.happened",
-            Epoch::Keep,
-            ("organization", self.org.to_string()),
-            json!({"number": number}),
-        );
+        let change =
+            Change::new("test.happened", Epoch::Keep, ("organization", self.org.to_string()), payload);
         self.recorder.commit(scoped, Actor::installation(), change).await.unwrap();
     }
 
@@ -448,6 +448,29 @@ async fn a_verification_that_runs_out_of_time_says_so() {
     let found =
         verify_organization(&world.store, world.signer.vkey(), world.org, depth, |_, _| {}).await.unwrap();
     assert!(!found.complete && found.entries == 0 && found.is_intact(), "{found:?}");
+}
+
+#[tokio::test]
+async fn long_payloads_are_read_a_few_at_a_time_and_none_is_left_out() {
+    const KIB: usize = 1024;
+    let (mut world, _) = World::start().await;
+    // Around the 4 MiB of a piece: one that is longer than all of it, and more than it takes of others.
+    let sizes = [1, 5 * KIB * KIB, 1, 1].into_iter().chain([300 * KIB; 20]).chain([1, 1, 3 * KIB * KIB, 1]);
+    let mut expected = 6;
+    for size in sizes {
+        world.append_with(json!({"text": "x".repeat(size)})).await;
+        expected += 1;
+    }
+    let found = world.verify().await;
+    assert_eq!((found.entries, &found.faults[..]), (expected, &[][..]));
+    world
+        .run("UPDATE entries SET payload = set_byte(payload, 200, get_byte(payload, 200) # 1) WHERE seq = 8")
+        .await;
+    let found = world.verify().await;
+    assert_eq!(
+        found.faults.iter().map(|fault| (fault.code, fault.seq)).collect::<Vec<_>>(),
+        [("payload_unreadable", 8)]
+    );
 }
 
 #[tokio::test]

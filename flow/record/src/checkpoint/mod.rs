@@ -33,7 +33,7 @@ pub use installation::{InstallationError, checkpoint_key_version, checkpoint_sig
 pub enum CheckpointError {
     /// The database holds less than was signed: it was rolled back or cut short.
     #[error(
-        "the database is behind its checkpoints: the record of `{record}` was signed at {signed} entries and now \
+        "the database is behind its checkpoints: the record of {record} was signed at {signed} entries and now \
          has {found}; restore the newer database"
     )]
     Behind {
@@ -46,7 +46,7 @@ pub enum CheckpointError {
     },
     /// The database holds something else than was signed: a fork.
     #[error(
-        "the database contradicts its checkpoint: the record of `{record}` has another root at {size} entries"
+        "the database contradicts its checkpoint: the record of {record} has another root at {size} entries"
     )]
     Forked {
         /// Whose: the log's origin, or what people call the organization.

@@ -2,6 +2,7 @@
 //! a piece or two.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use chancery_evidence::Hash;
 use chancery_model::OrgId;
@@ -41,6 +42,9 @@ pub(super) struct ReadThrough {
     pub(super) whole: bool,
 }
 
+/// Entries, and how long the database was busy with them and with the lists of those before.
+type Piece = (Vec<ScanRow>, Duration);
+
 impl Run<'_> {
     /// Walks to the end of the record, or of the time. What is wrong goes into `found`.
     pub(super) async fn walk(
@@ -68,22 +72,24 @@ impl Run<'_> {
     async fn read_on(
         &self,
         connection: &mut PgConnection,
-        pieces: Sender<Vec<ScanRow>>,
+        pieces: Sender<Piece>,
         mut told: UnboundedReceiver<Checked>,
         found: &mut Verification,
     ) -> Result<Totals, StoreError> {
         let mut accounted = Totals::default();
         let (mut after, mut most) = (0, self.depth.pace.piece());
+        let mut started = Instant::now();
         loop {
             let rows = self.read(connection, after, most).await?;
             let Some(last) = rows.last() else { break };
             after = last.seq();
-            // Where payloads are long, no more is asked for than is taken.
+            // Where payloads are long, few are weighed for the few that are taken.
             let twice = stored(u64::try_from(rows.len()).unwrap_or(u64::MAX)).saturating_mul(2);
             most = self.depth.pace.piece().min(twice);
-            if pieces.send(rows).await.is_err() {
+            if pieces.send((rows, started.elapsed())).await.is_err() {
                 break;
             }
+            started = Instant::now();
             while let Ok(checked) = told.try_recv() {
                 lists::compare(connection, self.org, &checked, &mut accounted, found).await?;
             }
@@ -99,7 +105,7 @@ impl Run<'_> {
     async fn compute(
         &self,
         roots: BTreeMap<u64, Hash>,
-        mut next: Receiver<Vec<ScanRow>>,
+        mut next: Receiver<Piece>,
         tell: UnboundedSender<Checked>,
         found: &mut Verification,
         mut progress: impl FnMut(u64, u64),
@@ -111,7 +117,7 @@ impl Run<'_> {
             erased: HashSet::new(),
             whole: true,
         };
-        while let Some(rows) = next.recv().await {
+        while let Some((rows, reading)) = next.recv().await {
             if self.depth.until.is_some_and(|until| Instant::now() >= until) {
                 read.whole = false;
                 break;
@@ -132,7 +138,7 @@ impl Run<'_> {
             if last != Some(found.entries) {
                 break;
             }
-            self.depth.pace.rest_after(started.elapsed()).await;
+            self.depth.pace.rest_after(started.elapsed().max(reading)).await;
         }
         Ok(read)
     }
