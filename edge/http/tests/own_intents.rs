@@ -186,11 +186,18 @@ async fn a_row_that_names_another_asker_shows_nothing_to_them() {
 async fn an_entry_put_into_another_intents_story_is_in_no_bundle() {
     let office = Office::open().await;
     let (ours, theirs) = (&office.ours, &office.theirs);
-    for entry in ["1", &format!("(SELECT seq FROM intents WHERE id = '{}')", theirs.intent)] {
-        let change = format!("UPDATE entries SET correlation_id = '{}' WHERE seq = {entry}", ours.intent);
-        office.tamper(&change).await;
-        let answer = office.get(&ours.key, &format!("/api/v1/intents/{}/evidence", ours.intent)).await;
-        Office::says_nothing(&answer, entry);
-        office.tamper(&format!("UPDATE entries SET correlation_id = NULL WHERE seq = {entry}")).await;
-    }
+    let evidence = format!("/api/v1/intents/{}/evidence", ours.intent);
+    let moved =
+        |entry: &str| format!("UPDATE entries SET correlation_id = '{}' WHERE seq = {entry}", ours.intent);
+    // A decision belongs to the story whose intent's row names it, wherever it is moved.
+    office.tamper(&moved(&format!("(SELECT seq FROM intents WHERE id = '{}')", theirs.intent))).await;
+    let answer = office.get(&ours.key, &evidence).await;
+    assert_eq!(answer.code(), "checkpoint_pending");
+    let admin = format!("/api/v1/record?correlation_id={}", ours.intent);
+    let story = office.get(&office.org.key, &admin).await.json();
+    assert_eq!(story["data"].as_array().map(Vec::len), Some(1), "{story}");
+    assert_eq!(story["data"][0]["correlation_id"], ours.intent.to_string());
+    // Any other entry is found there, and what it says does not agree.
+    office.tamper(&moved("1")).await;
+    Office::says_nothing(&office.get(&ours.key, &evidence).await, "an entry of the organization");
 }

@@ -46,4 +46,9 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "intents by principal",
         sql: include_str!("../migrations/0055_intents_by_principal.sql"),
     },
+    Migration {
+        version: 56,
+        name: "fewer index entries",
+        sql: include_str!("../migrations/0056_fewer_index_entries.sql"),
+    },
 ];

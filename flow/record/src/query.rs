@@ -144,10 +144,14 @@ pub async fn entries(scoped: &mut Scoped<Read>, filter: &Filter) -> Result<Vec<S
     let mut query = QueryBuilder::<Postgres>::new(ENTRY);
     query.push(" WHERE org_id = ").push_bind(scoped.org().as_uuid());
     if let Some(correlation) = filter.correlation {
-        query.push(" AND correlation_id = ").push_bind(correlation.as_uuid());
+        narrow_to_story(&mut query, scoped.org(), correlation);
     }
     if let Some(kind) = &filter.kind {
         query.push(" AND kind = ").push_bind(kind.clone());
+        if kind != kind::ALLOWED {
+            // As the index has it, which holds all types but the most common.
+            query.push(" AND kind <> 'intent.allowed'");
+        }
     }
     if let Some(before) = filter.before {
         query.push(" AND seq < ").push_bind(crate::chain::stored(before));
@@ -155,6 +159,19 @@ pub async fn entries(scoped: &mut Scoped<Read>, filter: &Filter) -> Result<Vec<S
     query.push(" ORDER BY seq DESC LIMIT ").push_bind(i64::from(filter.limit.clamp(1, 1000)));
     let rows: Vec<EntryRow> = query.build_query_as().fetch_all(scoped.connection()).await?;
     rows.into_iter().map(StoredEntry::try_from).collect()
+}
+
+/// Narrows a query of `entries` to one story: the decision, which the intent's row names, and what
+/// followed. No index holds the stories of decisions, for each would cost as much as the entry's own
+/// place.
+fn narrow_to_story(query: &mut QueryBuilder<Postgres>, org: OrgId, story: CorrelationId) {
+    let (org, story) = (org.as_uuid(), story.as_uuid());
+    query.push(" AND correlation_id = ").push_bind(story);
+    query.push(" AND seq = ANY(ARRAY(SELECT seq FROM intents WHERE org_id = ").push_bind(org);
+    query.push(" AND id = ").push_bind(story);
+    query.push(" UNION ALL SELECT seq FROM entries WHERE org_id = ").push_bind(org);
+    query.push(" AND correlation_id = ").push_bind(story);
+    query.push(" AND kind NOT IN ('intent.allowed', 'intent.escalated', 'intent.denied')))");
 }
 
 /// Whether an entry of this type decides an intent.
