@@ -107,7 +107,7 @@ async fn serve(app: Arc<App>, mounted: Arc<Mounted>, request: Request) -> Respon
     };
     let took = started.elapsed();
     if outcome.as_ref().is_err_and(|error| error.code() == Code::RateLimited) {
-        mounted.restraint.hold().await;
+        mounted.restraint.hold(&*app.random).await;
     }
     let (mut response, failure) = render(outcome);
     dress(response.headers_mut(), &id);
