@@ -10,7 +10,7 @@ use crate::client::{ClientCommand, Way};
 use crate::consent::Consent;
 use crate::founding::Founding;
 use crate::terminal::Terminal;
-use crate::{client, demo, logging, operate, serve};
+use crate::{client, demo, logging, operate, serve, verify};
 
 /// Authority for AI agents: asks before it acts, decides by policy, records what was decided.
 #[derive(Debug, Parser)]
@@ -210,9 +210,9 @@ impl Cli {
             Command::Config { place, command: ConfigCommand::Show } => {
                 Ok(terminal.line(place.load()?.printable().trim_end())?)
             }
-            Command::Verify { file, trust, json } => operate::verify_bundle(&file, &trust, json, terminal),
+            Command::Verify { file, trust, json } => verify::verify_bundle(&file, &trust, json, terminal),
             Command::Record { place, way, command: RecordCommand::Verify { org } } => {
-                operate::verify_record(&place.load()?, org.as_ref(), way.json, terminal).await
+                verify::verify_record(&place.load()?, org.as_ref(), way.json, terminal).await
             }
             Command::Record { way, command: RecordCommand::Client(command), .. } => {
                 client::record(&way, command, terminal).await

@@ -35,6 +35,7 @@ pub mod serve;
 pub mod tend;
 pub mod terminal;
 mod tls;
+pub mod verify;
 
 pub use cli::Cli;
 pub use run::run;

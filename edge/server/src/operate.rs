@@ -1,31 +1,25 @@
 //! The operator's commands: on the data directory, beside a running server or without one.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use chancery_config::Config;
-use chancery_evidence::{Checkpoint, Trust, VerifierKey};
-use chancery_model::{OrgId, Slug};
-use chancery_people::organization;
-use chancery_record::checkpoint::{checkpoint_signer, read_newest};
-use chancery_record::verify::{Depth, Verification, verify_over};
+use chancery_model::Slug;
+use chancery_record::checkpoint::checkpoint_signer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use sqlx::PgConnection;
 
 use crate::assemble::{Books, Surroundings};
 use crate::consent::Consent;
 use crate::database::Database;
 use crate::founding::{Founded, Founding};
 use crate::kek;
-use crate::naming::slug_of;
 use crate::serve::advise_backup;
 use crate::terminal::{Style, Terminal};
 
 /// Opens the books of an installation for one command, and closes them after it, whatever came of it.
-async fn with_books<T>(
+pub(crate) async fn with_books<T>(
     config: &Config,
     act: impl AsyncFnOnce(&Books) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
@@ -183,146 +177,12 @@ pub async fn drop_kek_versions(config: &Config, consent: Consent, terminal: Term
     )?)
 }
 
-/// `record verify`: every organization's record, or one's, whole.
-///
-/// # Errors
-/// When it can't be read, or is not intact.
-pub async fn verify_record(
-    config: &Config,
-    org: Option<&Slug>,
-    as_json: bool,
-    terminal: Terminal,
-) -> anyhow::Result<()> {
-    let intact = with_books(config, async |books| {
-        let vkey = checkpoint_signer(&books.store).await?.vkey().clone();
-        let outside = read_newest(&config.record.checkpoint_file, &vkey)?;
-        let orgs = match org {
-            Some(slug) => {
-                vec![
-                    organization::find(&books.store, slug)
-                        .await?
-                        .with_context(|| format!("no organization `{slug}`"))?,
-                ]
-            }
-            None => books.store.organizations().await?,
-        };
-        if orgs.is_empty() && outside.is_empty() {
-            bail!("there is no record to verify: no organization was made yet");
-        }
-        let mut intact = missing(&outside, &vkey, &orgs, org.is_none(), terminal)?;
-        let mut connection = books.store.appender_connection().await?;
-        for org in orgs {
-            let found = verify_one(books, &mut connection, &vkey, org, &outside).await?;
-            intact &= found.is_intact();
-            report((org, slug_of(&books.store, org).await), &found, as_json, terminal)?;
-        }
-        Ok(intact)
-    })
-    .await?;
-    if intact { Ok(()) } else { bail!("the record is not intact") }
-}
-
-async fn verify_one(
-    books: &Books,
-    connection: &mut PgConnection,
-    vkey: &VerifierKey,
-    org: OrgId,
-    outside: &[Checkpoint],
-) -> anyhow::Result<Verification> {
-    let progress = bar("entries");
-    let show = |done, of| {
-        progress.set_length(of);
-        progress.set_position(done);
-    };
-    let found = verify_over(connection, &books.store, vkey, org, Depth::whole(outside), show).await?;
-    progress.finish_and_clear();
-    Ok(found)
-}
-
-/// Whether no organization is missing that a checkpoint outside the database vouches for.
-fn missing(
-    outside: &[Checkpoint],
-    vkey: &VerifierKey,
-    orgs: &[OrgId],
-    all: bool,
-    terminal: Terminal,
-) -> anyhow::Result<bool> {
-    let known: Vec<String> = orgs.iter().map(|org| chancery_evidence::origin(vkey.name(), *org)).collect();
-    let mut complete = true;
-    for lost in outside.iter().filter(|signed| all && !known.contains(&signed.origin)) {
-        complete = false;
-        let text = format!("✗ {}: signed at {} entries, and gone", lost.origin, lost.size);
-        terminal.line(terminal.paint(Style::Bad, text))?;
-    }
-    Ok(complete)
-}
-
-fn report(
-    (org, slug): (OrgId, Option<Slug>),
-    found: &Verification,
-    as_json: bool,
-    terminal: Terminal,
-) -> anyhow::Result<()> {
-    if as_json {
-        return Ok(terminal.line(json!({ "organization": org, "slug": slug, "verification": found }))?);
-    }
-    let name = slug.map_or_else(|| org.to_string(), |slug| slug.to_string());
-    let checked = format!("{name}: {} entries, checkpoint at {}", found.entries, found.checkpoint);
-    if found.is_intact() {
-        return Ok(terminal.line(format_args!("{} {checked}", terminal.paint(Style::Good, "✓")))?);
-    }
-    // By the id as well: leaves vouch for it, and for no slug.
-    terminal.line(format_args!("{} {checked} ({org})", terminal.paint(Style::Bad, "✗")))?;
-    for fault in &found.faults {
-        terminal.line(format_args!("    {} at {}", fault.code, fault.seq))?;
-    }
-    Ok(())
-}
-
 /// A bar on standard error when that is a terminal, nothing otherwise.
-fn bar(what: &'static str) -> ProgressBar {
+pub(crate) fn bar(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} ({per_sec}, {eta})");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-/// `verify`: a bundle, offline.
-///
-/// # Errors
-/// When a file does not read, or the bundle does not stand up.
-pub fn verify_bundle(file: &Path, trust: &str, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
-    let bundle = std::fs::read(file).with_context(|| format!("`{}` can't be read", file.display()))?;
-    match chancery_evidence::verify(&bundle, &trusted(trust)?) {
-        Ok(report) if as_json => {
-            terminal.line(json!({ "verified": true, "organization": report.org, "intent": report.intent,
-                "effect": report.effect, "entries": report.entries, "token": report.token,
-                "without_payload": report.without_payload }))?;
-        }
-        Ok(report) => {
-            terminal.line(format_args!("{} {report}", terminal.paint(Style::Good, "✓ verified:")))?
-        }
-        Err(findings) => {
-            if as_json {
-                terminal.line(json!({ "verified": false, "findings": findings }))?;
-            }
-            for finding in findings.iter().filter(|_| !as_json) {
-                terminal.line(format_args!("{} {finding}", terminal.paint(Style::Bad, "✗")))?;
-            }
-            bail!("the evidence does not stand up");
-        }
-    }
-    Ok(())
-}
-
-/// The keys in a file, or the one key that the text itself is.
-fn trusted(trust: &str) -> anyhow::Result<Trust> {
-    if let Ok(keys) = Trust::parse(trust) {
-        return Ok(keys);
-    }
-    let text = std::fs::read_to_string(trust)
-        .with_context(|| format!("`{trust}` is neither a verifier key nor a file of them"))?;
-    Trust::parse(&text).with_context(|| format!("`{trust}`"))
 }

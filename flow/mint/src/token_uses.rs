@@ -54,6 +54,12 @@ impl<'a> Columns<'a> {
         self.used_at.push(used.at.to_offset());
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.token.is_empty()
+    }
+
     /// Binds one array for each column.
     pub fn bind<'q>(self, query: Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments>
     where

@@ -156,6 +156,15 @@ impl<'a> Columns<'a> {
         Ok(())
     }
 
+    /// More bytes than [`Self::bind`] adds.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        /// Of an entry, all but its references and payload.
+        const FIXED: usize = 256;
+        let texts: usize = self.refs.iter().map(|refs| refs.len()).sum();
+        let payloads: usize = self.payload.iter().map(|payload| payload.len()).sum();
+        FIXED * (self.seq.len() + 1) + texts + payloads
+    }
+
     /// Binds one array for each column.
     pub(crate) fn bind<'q>(self, query: Statement<'q>) -> Statement<'q>
     where
@@ -188,15 +197,19 @@ pub(crate) struct Table {
 impl Table {
     /// The rows that the parameters from `$first` on hold.
     pub(crate) fn rows(&self, first: usize) -> String {
-        let arrays: Vec<String> =
-            self.types.iter().zip(first..).map(|(of, number)| format!("${number}::{of}[]")).collect();
-        format!("unnest({})", arrays.join(", "))
+        format!("unnest({})", self.arrays(first).collect::<Vec<_>>().join(", "))
     }
 
-    /// Inserts these rows.
+    fn arrays(&self, first: usize) -> impl Iterator<Item = String> {
+        self.types.iter().zip(first..).map(|(of, number)| format!("${number}::{of}[]"))
+    }
+
+    /// Inserts these rows. In the list of results, arrays are unnested as rows go by; as a table they
+    /// would be kept whole first.
     pub(crate) fn insert(&self, first: usize, condition: &str) -> String {
         let Self { name, columns, .. } = self;
-        format!("INSERT INTO {name} ({columns}) SELECT * FROM {} {condition}", self.rows(first))
+        let values: Vec<String> = self.arrays(first).map(|array| format!("unnest({array})")).collect();
+        format!("INSERT INTO {name} ({columns}) SELECT {} {condition}", values.join(", "))
     }
 
     /// The number of the first parameter after its own.

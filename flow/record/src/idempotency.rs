@@ -73,6 +73,10 @@ impl<'a> Columns<'a> {
         self.created_at.push(now.to_offset());
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.intent.is_empty()
+    }
+
     /// Binds one array for each column.
     pub(crate) fn bind<'q>(self, query: Statement<'q>) -> Statement<'q>
     where

@@ -80,6 +80,18 @@ impl<'a> Columns<'a> {
         self.token.push(row.token.as_deref());
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.id.is_empty()
+    }
+
+    /// About as many bytes as [`Self::bind`] adds.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        /// Of an intent, all but its token.
+        const FIXED: usize = 256;
+        let tokens: usize = self.token.iter().flatten().map(|token| token.len()).sum();
+        FIXED * (self.id.len() + 1) + tokens
+    }
+
     /// Binds one array for each column.
     pub(crate) fn bind<'q>(self, query: Statement<'q>) -> Statement<'q>
     where

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use chancery_mint::token_uses;
 use chancery_store::StoreError;
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::{Arguments as _, PgConnection};
 
 use super::redemptions::{Grounds, recorded};
 use crate::chain::{self, Statement, Table, Tip, stored};
@@ -45,49 +46,82 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The whole batch as a transaction of its own: it takes the heads in their order, and writes only
-/// if each is as remembered and not halted, no nonce was used, no idempotency key claimed, and every
-/// token rests on a recorded decision. The statement sees the database as it was when it began, but heads as they are once it has them; one
-/// that is as remembered says that nobody has written to its organization's record since, so what
-/// is read of nonces and keys is current too. Their primary keys stand behind that.
-static WRITE_IF_SAME: LazyLock<String> = LazyLock::new(|| {
-    const SAME: &str = "(SELECT same FROM verdict)";
-    let only_if_same = format!("WHERE {SAME}");
-    let intents = ENTRIES.after(1);
-    let claims = INTENTS.after(intents);
-    let uses = CLAIMS.after(claims);
-    let tips = USES.after(uses);
-    let remembered = TIPS.after(tips);
-    let grounds = REMEMBERED.after(remembered);
-    format!(
-        "WITH locked AS MATERIALIZED (
-             SELECT org_id, entry_hash, epoch, halted FROM heads
-             WHERE org_id = ANY(${remembered}) ORDER BY org_id FOR UPDATE
-         ), verdict AS MATERIALIZED (
-             SELECT cardinality(${remembered}) = (
-                 SELECT count(*) FROM locked l JOIN {} AS r ({}) USING (org_id)
-                 WHERE l.entry_hash = r.entry_hash AND l.epoch = r.epoch AND NOT l.halted
-             ) AND NOT EXISTS (
-                 SELECT FROM {} AS n ({}) JOIN token_uses u USING (org_id, nonce_hash)
-             ) AND NOT EXISTS (
-                 SELECT FROM {} AS n ({}) JOIN idempotency i USING (org_id, principal_id, route, key_hash)
-             ) AND cardinality(${grounds}) = (SELECT count(*) FROM {}) AS same
-         ), appended AS ({}), decided AS ({}), claimed AS ({}), used AS ({}), moved AS ({})
-         SELECT same FROM verdict",
-        REMEMBERED.rows(remembered),
-        REMEMBERED.columns,
-        USES.rows(uses),
-        USES.columns,
-        CLAIMS.rows(claims),
-        CLAIMS.columns,
-        recorded(grounds),
-        ENTRIES.insert(1, &only_if_same),
-        INTENTS.insert(intents, &only_if_same),
-        CLAIMS.insert(claims, &only_if_same),
-        USES.insert(uses, &only_if_same),
-        move_tips(tips, &format!("AND {SAME}")),
-    )
-});
+/// What a batch has besides entries: of what it lacks its statement does not speak.
+#[derive(Clone, Copy)]
+struct Shape {
+    intents: bool,
+    claims: bool,
+    uses: bool,
+}
+
+impl Shape {
+    fn statement(self) -> &'static str {
+        static STATEMENTS: LazyLock<[String; 8]> = LazyLock::new(|| {
+            std::array::from_fn(|number| {
+                Shape { intents: number & 1 != 0, claims: number & 2 != 0, uses: number & 4 != 0 }
+                    .write_if_same()
+            })
+        });
+        let number = usize::from(self.intents) | usize::from(self.claims) << 1 | usize::from(self.uses) << 2;
+        STATEMENTS.get(number).map_or("", String::as_str)
+    }
+
+    /// The whole batch as a transaction of its own: it takes the heads in their order, and writes only
+    /// if each is as remembered and not halted, no nonce was used, no idempotency key claimed, and every
+    /// token rests on a recorded decision. The statement sees the database as it was when it began, but
+    /// heads as they are once it has them; one that is as remembered says that nobody has written to its
+    /// organization's record since, so what is read of nonces and keys is current too. Their primary
+    /// keys stand behind that.
+    fn write_if_same(self) -> String {
+        const SAME: &str = "(SELECT same FROM verdict)";
+        let only_if_same = format!("WHERE {SAME}");
+        let tips = ENTRIES.after(1);
+        let remembered = TIPS.after(tips);
+        let mut first = REMEMBERED.after(remembered);
+        let mut conditions = String::new();
+        let mut steps = format!("appended AS ({})", ENTRIES.insert(1, &only_if_same));
+        let mut also = |name: &str, table: &Table, first: usize| {
+            steps += &format!(", {name} AS ({})", table.insert(first, &only_if_same));
+            table.after(first)
+        };
+        if self.intents {
+            first = also("decided", &INTENTS, first);
+        }
+        if self.claims {
+            conditions += &format!(
+                " AND NOT EXISTS (SELECT FROM {} AS n ({})
+                  JOIN idempotency i USING (org_id, principal_id, route, key_hash))",
+                CLAIMS.rows(first),
+                CLAIMS.columns
+            );
+            first = also("claimed", &CLAIMS, first);
+        }
+        if self.uses {
+            conditions += &format!(
+                " AND NOT EXISTS (SELECT FROM {} AS n ({}) JOIN token_uses u USING (org_id, nonce_hash))",
+                USES.rows(first),
+                USES.columns
+            );
+            first = also("used", &USES, first);
+            conditions += &format!(" AND cardinality(${first}) = (SELECT count(*) FROM {})", recorded(first));
+        }
+        format!(
+            "WITH locked AS MATERIALIZED (
+                 SELECT org_id, entry_hash, epoch, halted FROM heads
+                 WHERE org_id = ANY(${remembered}) ORDER BY org_id FOR UPDATE
+             ), verdict AS MATERIALIZED (
+                 SELECT cardinality(${remembered}) = (
+                     SELECT count(*) FROM locked l JOIN {} AS r ({}) USING (org_id)
+                     WHERE l.entry_hash = r.entry_hash AND l.epoch = r.epoch AND NOT l.halted
+                 ){conditions} AS same
+             ), {steps}, moved AS ({})
+             SELECT same FROM verdict",
+            REMEMBERED.rows(remembered),
+            REMEMBERED.columns,
+            move_tips(tips, &format!("AND {SAME}")),
+        )
+    }
+}
 
 /// What a batch adds, in columns, and what its redemptions rest on.
 #[derive(Default)]
@@ -113,13 +147,29 @@ pub(super) async fn write(
 
 /// The statement that writes a batch if the tips it was linked to are still the tips.
 pub(super) fn write_if_same<'q>(rows: Rows<'q>, remembered: &'q [Tip], tips: &[Tip]) -> Statement<'q> {
-    let statement = rows.intents.bind(rows.entries.bind(sqlx::query(WRITE_IF_SAME.as_str())));
-    let statement = bind_tips(rows.uses.bind(rows.claims.bind(statement)), tips);
-    let statement = statement
+    let shape = Shape {
+        intents: !rows.intents.is_empty(),
+        claims: !rows.claims.is_empty(),
+        uses: !rows.uses.is_empty(),
+    };
+    // What the arrays take is reserved at once: growing would copy payloads again and again.
+    let mut arguments = PgArguments::default();
+    arguments.reserve(64, rows.entries.encoded_bytes() + rows.intents.encoded_bytes());
+    let statement = rows.entries.bind(sqlx::query_with(shape.statement(), arguments));
+    let mut statement = bind_tips(statement, tips)
         .bind(remembered.iter().map(|tip| tip.org.as_uuid()).collect::<Vec<_>>())
         .bind(remembered.iter().map(|tip| tip.entry_hash.as_slice()).collect::<Vec<_>>())
         .bind(remembered.iter().map(|tip| tip.epoch).collect::<Vec<_>>());
-    rows.grounds.bind(statement)
+    if shape.intents {
+        statement = rows.intents.bind(statement);
+    }
+    if shape.claims {
+        statement = rows.claims.bind(statement);
+    }
+    if shape.uses {
+        statement = rows.grounds.bind(rows.uses.bind(statement));
+    }
+    statement
 }
 
 fn bind_tips<'q>(statement: Statement<'q>, tips: &[Tip]) -> Statement<'q> {

@@ -187,6 +187,18 @@ pub async fn verify_over(
     Ok(found)
 }
 
+/// How many entries these organizations' records have, by their heads.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn entries_of(connection: &mut PgConnection, orgs: &[OrgId]) -> Result<u64, StoreError> {
+    let sum: i64 = sqlx::query_scalar("SELECT coalesce(sum(seq), 0)::int8 FROM heads WHERE org_id = ANY($1)")
+        .bind(orgs.iter().map(|org| org.as_uuid()).collect::<Vec<_>>())
+        .fetch_one(connection)
+        .await?;
+    Ok(unsigned(sum))
+}
+
 /// The roots that signed checkpoints vouch for, by size.
 async fn expected_roots(
     connection: &mut PgConnection,

@@ -1,0 +1,187 @@
+//! Verifying: the record in the database, and bundles of evidence offline.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context as _, bail};
+use chancery_config::Config;
+use chancery_evidence::{Checkpoint, Trust, VerifierKey};
+use chancery_model::{OrgId, Slug};
+use chancery_people::organization;
+use chancery_record::checkpoint::{checkpoint_signer, read_newest};
+use chancery_record::verify::{Depth, Verification, entries_of, verify_over};
+use futures_util::{StreamExt as _, stream};
+use indicatif::ProgressBar;
+use serde_json::json;
+use sqlx::PgConnection;
+
+use crate::assemble::Books;
+use crate::naming::slug_of;
+use crate::operate::{bar, with_books};
+use crate::terminal::{Style, Terminal};
+
+/// How many records are verified at once: the database answers for one while another is computed.
+const AT_ONCE: usize = 2;
+
+/// `record verify`: every organization's record, or one's, whole.
+///
+/// # Errors
+/// When it can't be read, or is not intact.
+pub async fn verify_record(
+    config: &Config,
+    org: Option<&Slug>,
+    as_json: bool,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
+    let intact = with_books(config, async |books| {
+        let vkey = checkpoint_signer(&books.store).await?.vkey().clone();
+        let outside = read_newest(&config.record.checkpoint_file, &vkey)?;
+        let orgs = match org {
+            Some(slug) => {
+                vec![
+                    organization::find(&books.store, slug)
+                        .await?
+                        .with_context(|| format!("no organization `{slug}`"))?,
+                ]
+            }
+            None => books.store.organizations().await?,
+        };
+        if orgs.is_empty() && outside.is_empty() {
+            bail!("there is no record to verify: no organization was made yet");
+        }
+        let mut intact = missing(&outside, &vkey, &orgs, org.is_none(), terminal)?;
+        let verifying = Verifying::begin(books, vkey, outside, &orgs).await?;
+        let mut verified = stream::iter(orgs).map(|org| verifying.verify(org)).buffered(AT_ONCE);
+        while let Some(verified) = verified.next().await {
+            let (org, found) = verified?;
+            intact &= found.is_intact();
+            let slug = slug_of(&books.store, org).await;
+            verifying.progress.suspend(|| report((org, slug), &found, as_json, terminal))?;
+        }
+        verifying.progress.finish_and_clear();
+        Ok(intact)
+    })
+    .await?;
+    if intact { Ok(()) } else { bail!("the record is not intact") }
+}
+
+/// Many records being verified.
+struct Verifying<'a> {
+    books: &'a Books,
+    vkey: VerifierKey,
+    outside: Vec<Checkpoint>,
+    progress: ProgressBar,
+    /// Connections that no record needs at the moment.
+    idle: Mutex<Vec<PgConnection>>,
+}
+
+impl<'a> Verifying<'a> {
+    async fn begin(
+        books: &'a Books,
+        vkey: VerifierKey,
+        outside: Vec<Checkpoint>,
+        orgs: &[OrgId],
+    ) -> anyhow::Result<Self> {
+        let mut connection = books.store.appender_connection().await?;
+        let progress = bar("entries");
+        progress.set_length(entries_of(&mut connection, orgs).await?);
+        Ok(Self { books, vkey, outside, progress, idle: Mutex::new(vec![connection]) })
+    }
+
+    async fn verify(&self, org: OrgId) -> anyhow::Result<(OrgId, Verification)> {
+        let store = &self.books.store;
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = idle().pop();
+        let mut connection = match waiting {
+            Some(connection) => connection,
+            None => store.appender_connection().await?,
+        };
+        let mut before = 0;
+        let show = |done, _| {
+            self.progress.inc(done - before);
+            before = done;
+        };
+        let depth = Depth::whole(&self.outside);
+        let found = verify_over(&mut connection, store, &self.vkey, org, depth, show).await?;
+        idle().push(connection);
+        Ok((org, found))
+    }
+}
+
+/// Whether no organization is missing that a checkpoint outside the database vouches for.
+fn missing(
+    outside: &[Checkpoint],
+    vkey: &VerifierKey,
+    orgs: &[OrgId],
+    all: bool,
+    terminal: Terminal,
+) -> anyhow::Result<bool> {
+    let known: Vec<String> = orgs.iter().map(|org| chancery_evidence::origin(vkey.name(), *org)).collect();
+    let mut complete = true;
+    for lost in outside.iter().filter(|signed| all && !known.contains(&signed.origin)) {
+        complete = false;
+        let text = format!("✗ {}: signed at {} entries, and gone", lost.origin, lost.size);
+        terminal.line(terminal.paint(Style::Bad, text))?;
+    }
+    Ok(complete)
+}
+
+fn report(
+    (org, slug): (OrgId, Option<Slug>),
+    found: &Verification,
+    as_json: bool,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
+    if as_json {
+        return Ok(terminal.line(json!({ "organization": org, "slug": slug, "verification": found }))?);
+    }
+    let name = slug.map_or_else(|| org.to_string(), |slug| slug.to_string());
+    let checked = format!("{name}: {} entries, checkpoint at {}", found.entries, found.checkpoint);
+    if found.is_intact() {
+        return Ok(terminal.line(format_args!("{} {checked}", terminal.paint(Style::Good, "✓")))?);
+    }
+    // By the id as well: leaves vouch for it, and for no slug.
+    terminal.line(format_args!("{} {checked} ({org})", terminal.paint(Style::Bad, "✗")))?;
+    for fault in &found.faults {
+        terminal.line(format_args!("    {} at {}", fault.code, fault.seq))?;
+    }
+    Ok(())
+}
+
+/// `verify`: a bundle, offline.
+///
+/// # Errors
+/// When a file does not read, or the bundle does not stand up.
+pub fn verify_bundle(file: &Path, trust: &str, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+    let bundle = std::fs::read(file).with_context(|| format!("`{}` can't be read", file.display()))?;
+    match chancery_evidence::verify(&bundle, &trusted(trust)?) {
+        Ok(report) if as_json => {
+            terminal.line(json!({ "verified": true, "organization": report.org, "intent": report.intent,
+                "effect": report.effect, "entries": report.entries, "token": report.token,
+                "without_payload": report.without_payload }))?;
+        }
+        Ok(report) => {
+            terminal.line(format_args!("{} {report}", terminal.paint(Style::Good, "✓ verified:")))?
+        }
+        Err(findings) => {
+            if as_json {
+                terminal.line(json!({ "verified": false, "findings": findings }))?;
+            }
+            for finding in findings.iter().filter(|_| !as_json) {
+                terminal.line(format_args!("{} {finding}", terminal.paint(Style::Bad, "✗")))?;
+            }
+            bail!("the evidence does not stand up");
+        }
+    }
+    Ok(())
+}
+
+/// The keys in a file, or the one key that the text itself is.
+fn trusted(trust: &str) -> anyhow::Result<Trust> {
+    if let Ok(keys) = Trust::parse(trust) {
+        return Ok(keys);
+    }
+    let text = std::fs::read_to_string(trust)
+        .with_context(|| format!("`{trust}` is neither a verifier key nor a file of them"))?;
+    Trust::parse(&text).with_context(|| format!("`{trust}`"))
+}
