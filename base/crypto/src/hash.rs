@@ -10,12 +10,17 @@ use crate::certain::certain;
 /// Nothing marks where one part ends: parts of varying length need their own framing.
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in parts {
-        context.update(part);
-    }
+    let hashed = match parts {
+        // In one call, which needs no context on the heap.
+        [whole] => digest::digest(&digest::SHA256, whole),
+        parts => {
+            let mut context = digest::Context::new(&digest::SHA256);
+            parts.iter().for_each(|part| context.update(part));
+            context.finish()
+        }
+    };
     let mut out = [0; 32];
-    out.copy_from_slice(context.finish().as_ref());
+    out.copy_from_slice(hashed.as_ref());
     out
 }
 

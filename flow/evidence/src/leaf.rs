@@ -156,7 +156,7 @@ pub fn commit(salt: &[u8; 32], payload: &[u8]) -> Hash {
 /// this entry's leaf hash.
 #[must_use]
 pub fn entry_hash(prev: &Hash, leaf: &Hash) -> Hash {
-    sha256(&[prev, leaf])
+    sha256(&[&[*prev, *leaf].concat()])
 }
 
 #[cfg(test)]

@@ -24,13 +24,13 @@ pub const TILE_BITS: u8 = 8;
 /// The hash of a leaf: SHA-256 of `00` and the leaf's bytes.
 #[must_use]
 pub fn leaf_hash(leaf: &[u8]) -> Hash {
-    sha256(&[&[0], leaf])
+    sha256(&[&[&[0], leaf].concat()])
 }
 
 /// The hash of an inner node: SHA-256 of `01` and its two children.
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    sha256(&[&[1], left, right])
+    sha256(&[&[&[1], &left[..], right].concat()])
 }
 
 /// Where hashes come from: leaf hashes (level 0) and the roots of full subtrees at the edges of

@@ -133,7 +133,8 @@ fn not_committed_to() -> KeyringError {
 /// in the chain. A payload copied into an entry of another type, or about something else, does not
 /// open there.
 fn place(commitment: &[u8; 32], kind: &str, refs: &str) -> String {
-    Hex(sha256(&[b"chancery/entry/v1", commitment, kind.as_bytes(), b"\0", refs.as_bytes()])).to_string()
+    let bound = [&b"chancery/entry/v1"[..], commitment, kind.as_bytes(), b"\0", refs.as_bytes()].concat();
+    Hex(sha256(&[&bound])).to_string()
 }
 
 fn context(org: OrgId, row: &str) -> Context<'_> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chancery_evidence::{Frontier, GENESIS, Hash, Leaf, entry_hash};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::{PgConnection, Postgres, Row as _};
@@ -18,8 +19,9 @@ use crate::chain::{stored, unsigned};
 pub(crate) const PIECE: i64 = 512;
 /// The most where nobody waits: fewer messages and hand-overs for each entry.
 pub(crate) const LARGE_PIECE: i64 = 2048;
-/// About how many bytes of payloads are read at once. A verification keeps some three pieces in memory.
-const PIECE_BYTES: i64 = 4 * 1024 * 1024;
+/// About how many bytes of payloads are computed over in one go. A verification keeps some three pieces
+/// in memory.
+pub(crate) const PIECE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A stored moment (`timestamptz`), read as the number it is; `None` where it is none that an entry can
 /// have. As a moment, what lies beyond the years of the calendar can't even be read.
@@ -54,36 +56,51 @@ macro_rules! columns {
         "seq, time, kind, correlation_id, refs, commitment, leaf_hash, entry_hash"
     };
 }
+const KIND: usize = 2;
+const REFS: usize = 4;
 const PAYLOAD: usize = 8;
 
+/// An entry as it was read. Texts and the payload stay in the message that brought them: a verification
+/// looks at each once.
 pub(crate) struct ScanRow {
+    row: PgRow,
     seq: i64,
     time: Option<Timestamp>,
-    pub(crate) kind: String,
     pub(crate) correlation_id: Option<Uuid>,
-    pub(crate) refs: String,
     pub(crate) commitment: Option<Hash>,
     leaf_hash: Option<Hash>,
     entry_hash: Option<Hash>,
-    pub(crate) payload: Vec<u8>,
 }
 
 impl ScanRow {
     /// By position and without comparing types, which would be looked up for each row.
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+    fn read(row: PgRow) -> Result<Self, sqlx::Error> {
         let hash =
             |index| Ok::<_, sqlx::Error>(row.try_get_unchecked::<&[u8], usize>(index)?.try_into().ok());
         Ok(Self {
             seq: row.try_get_unchecked(0)?,
             time: row.try_get_unchecked::<StoredTime, _>(1)?.0,
-            kind: row.try_get_unchecked(2)?,
             correlation_id: row.try_get_unchecked(3)?,
-            refs: row.try_get_unchecked(4)?,
             commitment: hash(5)?,
             leaf_hash: hash(6)?,
             entry_hash: hash(7)?,
-            payload: Vec::new(),
+            row,
         })
+    }
+
+    /// What kind of entry it is.
+    pub(crate) fn kind(&self) -> &str {
+        self.row.try_get_unchecked(KIND).unwrap_or_default()
+    }
+
+    /// Its references, as text.
+    pub(crate) fn refs(&self) -> &str {
+        self.row.try_get_unchecked(REFS).unwrap_or_default()
+    }
+
+    /// Its sealed payload; empty where it was not read.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.row.try_get_unchecked(PAYLOAD).unwrap_or_default()
     }
 
     /// When it says it was appended; the beginning of time where no entry can say so.
@@ -154,7 +171,8 @@ impl Walk {
         else {
             return Err(Break::Leaf);
         };
-        let leaf = Leaf { org: self.org, seq: expected, time, kind: &row.kind, refs: &row.refs, commitment };
+        let leaf =
+            Leaf { org: self.org, seq: expected, time, kind: row.kind(), refs: row.refs(), commitment };
         let leaf_hash = leaf.hash();
         let link = entry_hash(&self.entry_hash, &leaf_hash);
         let found = if row.seq != stored(expected) {
@@ -196,41 +214,41 @@ pub(crate) async fn pieces(
     let mut pieces: HashMap<OrgId, Vec<ScanRow>> = HashMap::new();
     for row in rows {
         let org = OrgId::from_uuid(row.try_get("org_id")?);
-        pieces.entry(org).or_default().push(ScanRow::read(&row)?);
+        pieces.entry(org).or_default().push(ScanRow::read(row)?);
     }
     Ok(pieces)
 }
 
-/// The next entries of a chain after `after`, at most so many, with or without their payloads.
+/// The next entries of a chain after `after`, at most so many, without their payloads.
 pub(crate) async fn piece(
     connection: &mut PgConnection,
     org: OrgId,
     after: u64,
     most: i64,
-    with_payload: bool,
 ) -> Result<Vec<ScanRow>, StoreError> {
-    if !with_payload {
-        let sql = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
-        );
-        let rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most);
-        let rows = rows.try_map(|row| ScanRow::read(&row)).fetch_all(connection).await?;
-        return Ok(rows);
+    Ok(entries(connection, org, after, most, false).try_collect().await?)
+}
+
+/// The next entries of a chain after `after`, at most so many, as they arrive. No more of them is in
+/// memory than is taken: the database waits for who takes them.
+pub(crate) fn entries(
+    connection: &mut PgConnection,
+    org: OrgId,
+    after: u64,
+    most: i64,
+    with_payload: bool,
+) -> impl Stream<Item = Result<ScanRow, sqlx::Error>> + Send {
+    macro_rules! select {
+        ($columns:expr) => {
+            concat!(
+                "SELECT ",
+                columns!(),
+                $columns,
+                " FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+            )
+        };
     }
-    // No more is sent than is kept: as many as fit if each were as long as the longest of them, and one
-    // at least, however long it is.
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        ", payload FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT (
-             SELECT greatest(1, least($3::int8, $4::int8 / greatest(1, max(octet_length(payload))))) FROM (
-                 SELECT payload FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3::int8
-             ) AS next
-         )"
-    );
-    let rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most).bind(PIECE_BYTES);
-    let read = |row: PgRow| Ok(ScanRow { payload: row.try_get_unchecked(PAYLOAD)?, ..ScanRow::read(&row)? });
-    Ok(rows.try_map(read).fetch_all(connection).await?)
+    let sql = if with_payload { select!(", payload") } else { select!("") };
+    let rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most);
+    rows.fetch(connection).map(|row| ScanRow::read(row?))
 }

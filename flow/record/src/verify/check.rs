@@ -160,11 +160,15 @@ fn open(
     checked: &mut Checked,
 ) -> Option<zeroize::Zeroizing<Vec<u8>>> {
     let commitment = row.commitment?;
-    let id = sealed_under(&row.payload).ok();
+    let id = sealed_under(row.payload()).ok();
     match id.and_then(|id| piece.keys.get(&id)) {
         Some(Key::Found(key)) => {
-            let entry =
-                Sealed { commitment: &commitment, kind: &row.kind, refs: &row.refs, payload: &row.payload };
+            let entry = Sealed {
+                commitment: &commitment,
+                kind: row.kind(),
+                refs: row.refs(),
+                payload: row.payload(),
+            };
             if let Ok((_, plain)) = unseal(key, org, entry) {
                 return Some(plain);
             }
@@ -178,12 +182,12 @@ fn open(
 
 /// Notes what other tables must say of an entry.
 fn tell(row: &ScanRow, payload: Option<&[u8]>, checked: &mut Checked) {
-    let refs: Refs = serde_json::from_str(&row.refs).unwrap_or_default();
+    let refs: Refs = serde_json::from_str(row.refs()).unwrap_or_default();
     // An entry about an intent belongs to its story. The column is not part of the leaf.
     if row.correlation_id != refs.intent {
         checked.fault("entry_changed", row);
     }
-    let effect = match row.kind.as_str() {
+    let effect = match row.kind() {
         kind::ALLOWED => "allow",
         kind::ESCALATED => "escalate",
         kind::DENIED => "deny",

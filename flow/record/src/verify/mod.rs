@@ -17,6 +17,7 @@ use chancery_model::OrgId;
 use chancery_store::{Store, StoreError};
 use serde::Serialize;
 use sqlx::{Connection as _, PgConnection};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -213,14 +214,19 @@ async fn expected_roots(
             .bind(org.as_uuid())
             .fetch_all(connection)
             .await?;
-    let keys = [key.clone()];
+    let (named, keys) = (origin.clone(), [key.clone()]);
+    let opened = spawn_blocking(move || {
+        let open = |(size, note): (i64, String)| {
+            let signed = Checkpoint::open(&note, &keys).ok();
+            (unsigned(size), signed.filter(|it| it.origin == named && it.size == unsigned(size)))
+        };
+        notes.into_iter().map(open).collect::<Vec<_>>()
+    });
     let mut roots = BTreeMap::new();
-    for (size, note) in notes {
-        match Checkpoint::open(&note, &keys) {
-            Ok(signed) if signed.origin == origin && signed.size == unsigned(size) => {
-                roots.insert(signed.size, signed.root);
-            }
-            _ => found.fault("checkpoint_invalid", unsigned(size)),
+    for (size, signed) in opened.await.map_err(|_| sqlx::Error::WorkerCrashed)? {
+        match signed {
+            Some(signed) => drop(roots.insert(size, signed.root)),
+            None => found.fault("checkpoint_invalid", size),
         }
     }
     for signed in outside.iter().filter(|signed| signed.origin == origin) {
