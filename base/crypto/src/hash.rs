@@ -30,20 +30,23 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
-/// HKDF-SHA512 (RFC 5869) of one secret and salt, for any number of 32-byte outputs. The library's own
-/// extracts again for each output.
+/// HKDF (RFC 5869) of one secret and salt, for any number of 32-byte outputs. The library's own extracts
+/// again for each output.
 pub(crate) struct Derivation(Box<hmac::Key>);
 
 impl Derivation {
-    pub(crate) fn new(secret: &[u8; 32], salt: &[u8]) -> Self {
-        let pseudorandom = hmac_sha512(&hmac::Key::new(hmac::HMAC_SHA512, salt), secret);
-        Self(Box::new(hmac::Key::new(hmac::HMAC_SHA512, &*pseudorandom)))
+    /// By HMAC with SHA-256 or a longer hash.
+    pub(crate) fn new(algorithm: hmac::Algorithm, secret: &[u8; 32], salt: &[u8]) -> Self {
+        let mut pseudorandom = wiped();
+        let pseudorandom = sign(&hmac::Key::new(algorithm, salt), secret, &mut pseudorandom);
+        Self(Box::new(hmac::Key::new(algorithm, pseudorandom)))
     }
 
     /// The output for `info`, the concatenation of its parts: the beginning of the first block (§2.3),
-    /// which has 64 bytes.
+    /// which is as long as the hash.
     pub(crate) fn output(&self, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-        let block = hmac_sha512(&self.0, &[&info.concat()[..], &[1]].concat());
+        let mut block = wiped();
+        let block = sign(&self.0, &[&info.concat()[..], &[1]].concat(), &mut block);
         let mut out = Zeroizing::new([0; 32]);
         for (out, byte) in out.iter_mut().zip(block.iter()) {
             *out = *byte;
@@ -52,11 +55,15 @@ impl Derivation {
     }
 }
 
+/// Room for the longest tag.
+fn wiped() -> Zeroizing<[u8; 64]> {
+    Zeroizing::new([0; 64])
+}
+
 /// Into bytes that are wiped: the library's own tags are not.
-fn hmac_sha512(key: &hmac::Key, data: &[u8]) -> Zeroizing<[u8; 64]> {
-    let mut out = Zeroizing::new([0; 64]);
-    certain(hmac::sign_to_buffer(key, data, &mut *out), "a buffer of the length of the tag takes it");
-    out
+fn sign<'a>(key: &hmac::Key, data: &[u8], out: &'a mut [u8; 64]) -> &'a [u8] {
+    let tag = hmac::sign_to_buffer(key, data, out).map(|tag| &*tag);
+    certain(tag, "64 bytes take any tag")
 }
 
 #[cfg(test)]
@@ -88,23 +95,33 @@ mod tests {
                 32
             }
         }
-        for length in [0_u8, 1, 32, 127, 128, 129, 255] {
-            let salt: Vec<u8> = (0..length).collect();
-            let secret = [length; 32];
-            let theirs = hkdf::Salt::new(hkdf::HKDF_SHA512, &salt).extract(&secret);
-            let mut expected = [0; 32];
-            theirs.expand(&[b"in", b"fo"], Bytes32).unwrap().fill(&mut expected).unwrap();
-            assert_eq!(*Derivation::new(&secret, &salt).output(&[b"i", b"nfo"]), expected);
+        let pairs = [(hmac::HMAC_SHA256, hkdf::HKDF_SHA256), (hmac::HMAC_SHA512, hkdf::HKDF_SHA512)];
+        for (ours, theirs) in pairs {
+            for length in [0_u8, 1, 32, 63, 64, 65, 127, 128, 129, 255] {
+                let salt: Vec<u8> = (0..length).collect();
+                let secret = [length; 32];
+                let theirs = hkdf::Salt::new(theirs, &salt).extract(&secret);
+                let mut expected = [0; 32];
+                theirs.expand(&[b"in", b"fo"], Bytes32).unwrap().fill(&mut expected).unwrap();
+                assert_eq!(*Derivation::new(ours, &secret, &salt).output(&[b"i", b"nfo"]), expected);
+            }
         }
     }
 
     #[test]
-    fn outputs_differ_by_secret_salt_and_info() {
-        let output =
-            |secret: u8, salt: &[u8], info: &[u8]| *Derivation::new(&[secret; 32], salt).output(&[info]);
-        let one = output(1, b"salt", b"info");
-        assert_eq!(one, output(1, b"salt", b"info"));
-        for other in [output(2, b"salt", b"info"), output(1, b"Salt", b"info"), output(1, b"salt", b"Info")] {
+    fn outputs_differ_by_hash_secret_salt_and_info() {
+        let output = |hash, secret: u8, salt: &[u8], info: &[u8]| {
+            *Derivation::new(hash, &[secret; 32], salt).output(&[info])
+        };
+        let (short, long) = (hmac::HMAC_SHA256, hmac::HMAC_SHA512);
+        let one = output(short, 1, b"salt", b"info");
+        assert_eq!(one, output(short, 1, b"salt", b"info"));
+        for other in [
+            output(long, 1, b"salt", b"info"),
+            output(short, 2, b"salt", b"info"),
+            output(short, 1, b"Salt", b"info"),
+            output(short, 1, b"salt", b"Info"),
+        ] {
             assert_ne!(one, other);
         }
     }

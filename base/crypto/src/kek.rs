@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use aws_lc_rs::hmac::HMAC_SHA512;
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -77,7 +78,8 @@ impl Custody {
     /// after the KEK was rotated.
     #[must_use]
     pub fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
-        Derivation::new(self.ring().installation_secret.expose_secret(), b"chancery/installation/v1")
+        let (ring, salt) = (self.ring(), b"chancery/installation/v1");
+        Derivation::new(HMAC_SHA512, ring.installation_secret.expose_secret(), salt)
             .output(&[label.as_bytes()])
     }
 

@@ -1,13 +1,14 @@
 //! Envelopes: sealing bytes so that they open only with their key, and only in their place.
 //!
 //! ```text
-//! ver u8=1 ‖ suite u16=1 ‖ salt 32 ‖ kek_id 16 ‖ kek_ver u32 ‖ dek_id 16 ‖ wrapped length u16=0
+//! ver u8=1 ‖ suite u16 ‖ salt 32 ‖ kek_id 16 ‖ kek_ver u32 ‖ dek_id 16 ‖ wrapped length u16=0
 //!   ‖ commitment 32 ‖ nonce 12 ‖ ciphertext ‖ tag 16                                (all big-endian)
 //! ```
-//! Suite 1 follows the AWS Encryption SDK v2: HKDF-SHA512 of key and salt gives a key for this
-//! envelope alone (info `suite ‖ "DERIVEKEY"`, AES-256-GCM) and a commitment to the sealing key
-//! (`suite ‖ "COMMITKEY"`), compared before anything is decrypted, so that no envelope opens under
-//! two keys. A key for each envelope also keeps far from GCM's limit of 2³² messages.
+//! After the AWS Encryption SDK v2: HKDF of key and salt gives a key for this envelope alone (info
+//! `suite ‖ "DERIVEKEY"`, AES-256-GCM) and a commitment to the sealing key (`suite ‖ "COMMITKEY"`),
+//! compared before anything is decrypted, so that no envelope opens under two keys. A key for each
+//! envelope also keeps far from GCM's limit of 2³² messages. Suite 1 derives with SHA-512; suite 2,
+//! which all is sealed with, with SHA-256 (ADR 0016).
 //!
 //! The associated data is all that stands before the nonce, followed by the [`Context`].
 //!
@@ -18,6 +19,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
 use chancery_model::OrgId;
 use secrecy::{ExposeSecret, SecretBox};
 use uuid::Uuid;
@@ -28,7 +30,6 @@ use crate::hash::{Derivation, equal};
 use crate::{KekError, Random};
 
 const VERSION: u8 = 1;
-const SUITE: [u8; 2] = 1u16.to_be_bytes();
 const NONE_WRAPPED: [u8; 2] = 0u16.to_be_bytes();
 
 const COMMITMENT_BYTES: usize = 32;
@@ -229,6 +230,35 @@ pub fn unwrap_under(
     DataKey::unwrap(child_id, parent.sealer(), context, bytes)
 }
 
+/// How the keys of an envelope are derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suite {
+    /// HKDF-SHA512: what was sealed before suite 2 is still opened.
+    Sha512,
+    /// HKDF-SHA256.
+    Sha256,
+}
+
+impl Suite {
+    const fn number(self) -> [u8; 2] {
+        match self {
+            Self::Sha512 => 1u16.to_be_bytes(),
+            Self::Sha256 => 2u16.to_be_bytes(),
+        }
+    }
+
+    fn of(number: [u8; 2]) -> Option<Self> {
+        [Self::Sha512, Self::Sha256].into_iter().find(|suite| suite.number() == number)
+    }
+
+    const fn hmac(self) -> hmac::Algorithm {
+        match self {
+            Self::Sha512 => hmac::HMAC_SHA512,
+            Self::Sha256 => hmac::HMAC_SHA256,
+        }
+    }
+}
+
 /// Which keys the header names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -246,11 +276,21 @@ pub(crate) struct Sealer<'a> {
 
 impl Sealer<'_> {
     fn seal(&self, context: &Context<'_>, plaintext: &[u8], random: &dyn Random) -> Vec<u8> {
+        self.seal_with(Suite::Sha256, context, plaintext, random)
+    }
+
+    fn seal_with(
+        &self,
+        suite: Suite,
+        context: &Context<'_>,
+        plaintext: &[u8],
+        random: &dyn Random,
+    ) -> Vec<u8> {
         let salt: [u8; 32] = random.bytes();
-        let keys = EnvelopeKeys::derive(self.secret, &salt);
+        let keys = EnvelopeKeys::derive(suite, self.secret, &salt);
         let mut envelope = Vec::with_capacity(PREFIX_BYTES + plaintext.len() + TAG_BYTES);
         envelope.push(VERSION);
-        envelope.extend_from_slice(&SUITE);
+        envelope.extend_from_slice(&suite.number());
         envelope.extend_from_slice(&salt);
         envelope.extend_from_slice(self.names.kek_id.as_bytes());
         envelope.extend_from_slice(&self.names.kek_version.to_be_bytes());
@@ -276,7 +316,7 @@ impl Sealer<'_> {
         if envelope.names != self.names {
             return Err(OpenError::WrongKey { sealed_under: envelope.names.data_key_id });
         }
-        let keys = EnvelopeKeys::derive(self.secret, envelope.salt);
+        let keys = EnvelopeKeys::derive(envelope.suite, self.secret, envelope.salt);
         if !equal(&*keys.commitment, envelope.commitment) {
             return Err(OpenError::Commitment);
         }
@@ -307,16 +347,20 @@ struct EnvelopeKeys {
 }
 
 impl EnvelopeKeys {
-    fn derive(secret: &Secret, salt: &[u8; 32]) -> Self {
-        let derivation = Derivation::new(secret.expose_secret(), salt);
-        let key = derivation.output(&[&SUITE, b"DERIVEKEY"]);
+    fn derive(suite: Suite, secret: &Secret, salt: &[u8; 32]) -> Self {
+        let derivation = Derivation::new(suite.hmac(), secret.expose_secret(), salt);
+        let key = derivation.output(&[&suite.number(), b"DERIVEKEY"]);
         let key = certain(UnboundKey::new(&AES_256_GCM, &*key), "32 bytes are an AES-256 key");
-        Self { cipher: LessSafeKey::new(key), commitment: derivation.output(&[&SUITE, b"COMMITKEY"]) }
+        Self {
+            cipher: LessSafeKey::new(key),
+            commitment: derivation.output(&[&suite.number(), b"COMMITKEY"]),
+        }
     }
 }
 
 /// An envelope taken apart; nothing in it is authenticated yet.
 pub(crate) struct Envelope<'a> {
+    suite: Suite,
     pub(crate) names: Names,
     bound: &'a [u8],
     salt: &'a [u8; 32],
@@ -334,7 +378,7 @@ impl<'a> Envelope<'a> {
     fn take_apart(bytes: &'a [u8]) -> Option<Self> {
         let (bound, rest) = bytes.split_at_checked(BOUND_BYTES)?;
         let (&version, header) = bound.split_first()?;
-        let (&suite, header) = header.split_first_chunk::<2>()?;
+        let (suite, header) = header.split_first_chunk::<2>()?;
         let (salt, header) = header.split_first_chunk::<32>()?;
         let (kek_id, header) = header.split_first_chunk::<16>()?;
         let (kek_version, header) = header.split_first_chunk::<4>()?;
@@ -343,15 +387,16 @@ impl<'a> Envelope<'a> {
         let commitment = header.try_into().ok()?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
         let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
-        if (version, suite, wrapped) != (VERSION, SUITE, NONE_WRAPPED) {
+        if (version, wrapped) != (VERSION, NONE_WRAPPED) {
             return None;
         }
+        let suite = Suite::of(*suite)?;
         let names = Names {
             kek_id: Uuid::from_bytes(*kek_id),
             kek_version: u32::from_be_bytes(*kek_version),
             data_key_id: Uuid::from_bytes(*data_key_id),
         };
-        Some(Self { names, bound, salt, commitment, nonce, ciphertext, tag })
+        Some(Self { suite, names, bound, salt, commitment, nonce, ciphertext, tag })
     }
 }
 

@@ -30,13 +30,19 @@ fn what_is_sealed_opens_with_its_key_in_its_place() {
     }
 }
 
+/// What each suite seals, with its number and hash.
+fn suites(key: &DataKey, random: &dyn Random) -> [(u8, hmac::Algorithm, Vec<u8>); 2] {
+    let sealed = |suite| key.sealer().seal_with(suite, &place(), PLAINTEXT, random);
+    [(1, hmac::HMAC_SHA512, sealed(Suite::Sha512)), (2, hmac::HMAC_SHA256, sealed(Suite::Sha256))]
+}
+
 #[test]
 fn the_header_is_laid_out_as_documented() {
     let envelope = seal(&key(9), &place(), PLAINTEXT, &SeededRandom::new(1));
     let random: &dyn Random = &SeededRandom::new(1);
     let salt: [u8; 32] = random.bytes();
     let nonce: [u8; 12] = random.bytes();
-    assert_eq!(envelope[..3], [1, 0, 1]);
+    assert_eq!(envelope[..3], [1, 0, 2]);
     assert_eq!(envelope[3..35], salt);
     assert_eq!(envelope[35..55], [0; 20]);
     assert_eq!(envelope[55..71], *Uuid::from_u128(9).as_bytes());
@@ -47,27 +53,40 @@ fn the_header_is_laid_out_as_documented() {
 #[test]
 fn the_ciphertext_opens_by_the_documented_steps_alone() {
     let key = key(9);
-    let envelope = seal(&key, &place(), PLAINTEXT, &SystemRandom);
-    let derivation = Derivation::new(key.secret.expose_secret(), &envelope[3..35]);
-    assert_eq!(envelope[73..105], *derivation.output(&[b"\0\x01COMMITKEY"]));
+    for (number, hash, envelope) in suites(&key, &SystemRandom) {
+        let info = |word: &[u8]| [&[0, number], word].concat();
+        let derivation = Derivation::new(hash, key.secret.expose_secret(), &envelope[3..35]);
+        assert_eq!(envelope[1..3], [0, number]);
+        assert_eq!(envelope[73..105], *derivation.output(&[&info(b"COMMITKEY")]));
 
-    let mut bound = envelope[..105].to_vec();
-    let org = *org(1).unwrap().as_uuid().as_bytes();
-    let fields: [(&str, &[u8]); 5] = [
-        ("column", b"payload"),
-        ("org", &org),
-        ("purpose", b"record"),
-        ("row", b"17"),
-        ("table", b"entries"),
-    ];
-    for part in fields.iter().flat_map(|(name, value)| [name.as_bytes(), value]) {
-        bound.extend([[0; 7].as_slice(), &[part.len() as u8], part].concat());
+        let mut bound = envelope[..105].to_vec();
+        let org = *org(1).unwrap().as_uuid().as_bytes();
+        let fields: [(&str, &[u8]); 5] = [
+            ("column", b"payload"),
+            ("org", &org),
+            ("purpose", b"record"),
+            ("row", b"17"),
+            ("table", b"entries"),
+        ];
+        for part in fields.iter().flat_map(|(name, value)| [name.as_bytes(), value]) {
+            bound.extend([[0; 7].as_slice(), &[part.len() as u8], part].concat());
+        }
+        let cipher = UnboundKey::new(&AES_256_GCM, &*derivation.output(&[&info(b"DERIVEKEY")])).unwrap();
+        let nonce = Nonce::try_assume_unique_for_key(&envelope[105..117]).unwrap();
+        let mut rest = envelope[117..].to_vec();
+        let opened = LessSafeKey::new(cipher).open_in_place(nonce, Aad::from(bound), &mut rest).unwrap();
+        assert_eq!(opened, PLAINTEXT);
     }
-    let cipher = UnboundKey::new(&AES_256_GCM, &*derivation.output(&[b"\0\x01DERIVEKEY"])).unwrap();
-    let nonce = Nonce::try_assume_unique_for_key(&envelope[105..117]).unwrap();
-    let mut rest = envelope[117..].to_vec();
-    let opened = LessSafeKey::new(cipher).open_in_place(nonce, Aad::from(bound), &mut rest).unwrap();
-    assert_eq!(opened, PLAINTEXT);
+}
+
+#[test]
+fn what_an_older_suite_sealed_opens_and_poses_as_no_other() {
+    let key = key(1);
+    for (number, _, mut envelope) in suites(&key, &SystemRandom) {
+        assert_eq!(open(&key, &place(), &envelope).unwrap().as_slice(), PLAINTEXT);
+        envelope[2] = 3 - number;
+        assert!(matches!(open(&key, &place(), &envelope).unwrap_err(), OpenError::Commitment));
+    }
 }
 
 #[test]
@@ -75,7 +94,7 @@ fn another_version_suite_or_layout_is_not_read() {
     let key = key(1);
     for at in [0, 1, 2, 71, 72] {
         let mut envelope = seal(&key, &place(), PLAINTEXT, &SystemRandom);
-        envelope[at] ^= 2;
+        envelope[at] ^= 4;
         assert!(matches!(open(&key, &place(), &envelope).unwrap_err(), OpenError::Malformed), "byte {at}");
         assert!(sealed_under(&envelope).is_err(), "byte {at}");
     }

@@ -174,13 +174,18 @@ impl Place {
 }
 
 impl Cli {
+    /// Whether it serves; everything else does one thing after another.
+    pub(crate) const fn serves(&self) -> bool {
+        matches!(self.command, Command::Serve { .. } | Command::Demo)
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
     /// When it can't be done; the text is for people.
     pub(crate) async fn act(self) -> anyhow::Result<()> {
         let terminal = Terminal::stdout();
-        if !matches!(self.command, Command::Serve { .. } | Command::Demo) {
+        if !self.serves() {
             // A command's answer is its output; the log tells only what went wrong on the way.
             logging::begin(Log { level: LogLevel::Warn, ..Log::default() });
         }

@@ -3,13 +3,17 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use tokio::runtime::Builder;
+
 use crate::Cli;
 
 /// Does what the command line asks; a failure is one line on standard error.
 pub fn run(cli: Cli) -> ExitCode {
     // Before anything can make a connection: libraries that find no provider panic.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // What serves nobody waits on its own thread for what it asked for: nobody hands it over.
+    let mut threads = if cli.serves() { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let runtime = match threads.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
