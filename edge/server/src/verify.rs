@@ -20,8 +20,9 @@ use crate::naming::slug_of;
 use crate::operate::{bar, with_books};
 use crate::terminal::{Style, Terminal};
 
-/// How many records are verified at once: the database answers for one while another is computed.
-const AT_ONCE: usize = 2;
+/// How many records are verified at once: the database answers for one while another is computed. Each
+/// keeps some three pieces in memory.
+const AT_ONCE: usize = 4;
 
 /// `record verify`: every organization's record, or one's, whole.
 ///
@@ -53,10 +54,9 @@ pub async fn verify_record(
         let verifying = Verifying::begin(books, vkey, outside, &orgs).await?;
         let mut verified = stream::iter(orgs).map(|org| verifying.verify(org)).buffered(AT_ONCE);
         while let Some(verified) = verified.next().await {
-            let (org, found) = verified?;
+            let (named, found) = verified?;
             intact &= found.is_intact();
-            let slug = slug_of(&books.store, org).await;
-            verifying.progress.suspend(|| report((org, slug), &found, as_json, terminal))?;
+            verifying.progress.suspend(|| report(named, &found, as_json, terminal))?;
         }
         verifying.progress.finish_and_clear();
         Ok(intact)
@@ -64,6 +64,9 @@ pub async fn verify_record(
     .await?;
     if intact { Ok(()) } else { bail!("the record is not intact") }
 }
+
+/// An organization, with its slug where it is known.
+type Named = (OrgId, Option<Slug>);
 
 /// Many records being verified.
 struct Verifying<'a> {
@@ -82,29 +85,28 @@ impl<'a> Verifying<'a> {
         outside: Vec<Checkpoint>,
         orgs: &[OrgId],
     ) -> anyhow::Result<Self> {
-        let mut connection = books.store.appender_connection().await?;
         let progress = bar("entries");
-        progress.set_length(entries_of(&mut connection, orgs).await?);
-        Ok(Self { books, vkey, outside, progress, idle: Mutex::new(vec![connection]) })
+        progress.set_length(entries_of(&books.store, orgs).await?);
+        Ok(Self { books, vkey, outside, progress, idle: Mutex::default() })
     }
 
-    async fn verify(&self, org: OrgId) -> anyhow::Result<(OrgId, Verification)> {
+    async fn verify(&self, org: OrgId) -> anyhow::Result<(Named, Verification)> {
         let store = &self.books.store;
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = idle().pop();
         let mut connection = match waiting {
-            Some(connection) => connection,
+            Some(idle) => idle,
             None => store.appender_connection().await?,
         };
         let mut before = 0;
         let show = |done, _| {
-            self.progress.inc(done - before);
+            self.progress.inc(u64::saturating_sub(done, before));
             before = done;
         };
         let depth = Depth::whole(&self.outside);
         let found = verify_over(&mut connection, store, &self.vkey, org, depth, show).await?;
         idle().push(connection);
-        Ok((org, found))
+        Ok(((org, slug_of(store, org).await), found))
     }
 }
 
@@ -126,12 +128,7 @@ fn missing(
     Ok(complete)
 }
 
-fn report(
-    (org, slug): (OrgId, Option<Slug>),
-    found: &Verification,
-    as_json: bool,
-    terminal: Terminal,
-) -> anyhow::Result<()> {
+fn report((org, slug): Named, found: &Verification, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
     if as_json {
         return Ok(terminal.line(json!({ "organization": org, "slug": slug, "verification": found }))?);
     }

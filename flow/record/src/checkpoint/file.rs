@@ -141,20 +141,25 @@ fn read(path: &Path, key: &VerifierKey) -> Result<Contents, CheckpointFileError>
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     let mut newest: HashMap<String, (Checkpoint, String)> = HashMap::new();
     let keys = [key.clone()];
-    for (number, line) in bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').enumerate() {
-        if line.is_empty() {
-            continue;
-        }
+    let lines: Vec<&[u8]> = bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').collect();
+    // From the end: checking a signature costs more than all else, and of a log only the newest counts.
+    for (number, line) in lines.into_iter().enumerate().rev().filter(|(_, line)| !line.is_empty()) {
         let refuse =
             |reason: String| CheckpointFileError::Line { path: path.to_owned(), line: number + 1, reason };
         let note: String = serde_json::from_slice(line).map_err(|error| refuse(error.to_string()))?;
-        let checkpoint = Checkpoint::open(&note, &keys).map_err(|error| refuse(error.to_string()))?;
-        let known = newest.get(&checkpoint.origin);
-        if known.is_none_or(|(known, _)| known.size <= checkpoint.size) {
+        let is_older = |(origin, size): (&str, u64)| newest.get(origin).is_some_and(|it| size <= it.0.size);
+        if !said(&note).is_some_and(is_older) {
+            let checkpoint = Checkpoint::open(&note, &keys).map_err(|error| refuse(error.to_string()))?;
             newest.insert(checkpoint.origin.clone(), (checkpoint, note));
         }
     }
     Ok(Contents { newest, whole: u64::try_from(whole).unwrap_or(u64::MAX) })
+}
+
+/// The log and size that a note speaks of, whoever signed it.
+fn said(note: &str) -> Option<(&str, u64)> {
+    let mut lines = note.lines();
+    Some((lines.next()?, lines.next()?.parse().ok()?))
 }
 
 fn write_line(lines: &mut Vec<u8>, note: &str) -> io::Result<()> {
@@ -223,6 +228,26 @@ mod tests {
         assert!(fs::metadata(&path).unwrap().len() < long / 4);
         let again = CheckpointFile::open(&path, signer.vkey()).unwrap();
         assert_eq!(sizes(&again).values().copied().collect::<Vec<_>>(), [101, 200]);
+    }
+
+    #[test]
+    fn a_forged_line_counts_for_nothing_and_is_refused_where_it_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoints");
+        let (ours, theirs) = (signer(), signer());
+        let write = |notes: &[(Checkpoint, String)]| {
+            let mut lines = Vec::new();
+            notes.iter().for_each(|(_, note)| write_line(&mut lines, note).unwrap());
+            fs::write(&path, lines).unwrap();
+        };
+        let at = |signer, size| signed(signer, "a", size);
+        write(&[at(&theirs, 5), at(&ours, 4), at(&ours, 6)]);
+        let newest = read_newest(&path, ours.vkey()).unwrap();
+        assert_eq!(newest.iter().map(|it| it.size).collect::<Vec<_>>(), [6]);
+        for forged in [&[at(&ours, 4), at(&theirs, 5)], &[at(&theirs, 5), at(&ours, 4)]] {
+            write(forged);
+            assert!(read_newest(&path, ours.vkey()).is_err());
+        }
     }
 
     #[test]

@@ -192,10 +192,10 @@ pub async fn verify_over(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn entries_of(connection: &mut PgConnection, orgs: &[OrgId]) -> Result<u64, StoreError> {
+pub async fn entries_of(store: &Store, orgs: &[OrgId]) -> Result<u64, StoreError> {
     let sum: i64 = sqlx::query_scalar("SELECT coalesce(sum(seq), 0)::int8 FROM heads WHERE org_id = ANY($1)")
         .bind(orgs.iter().map(|org| org.as_uuid()).collect::<Vec<_>>())
-        .fetch_one(connection)
+        .fetch_one(store.appender())
         .await?;
     Ok(unsigned(sum))
 }
