@@ -78,6 +78,10 @@ impl<T: DeserializeOwned + ToSchema + Send + Sync> Input for Json<T> {
                 .at(CONTENT_TYPE.as_str()));
         }
         let value = ijson::parse(body).map_err(|error| ApiError::new(Code::BodyInvalid, error.message))?;
+        // The parser would take an array for an object, member by member as they are declared.
+        if value.is_array() {
+            return Err(ApiError::new(Code::ValidationError, "invalid type: array, expected an object"));
+        }
         serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
             let field = error.path().to_string();
             let failure =
@@ -233,6 +237,7 @@ mod tests {
             (r#"{"name":""}"#, Code::ValidationError),
             (r#"{}"#, Code::ValidationError),
             (r#"[]"#, Code::ValidationError),
+            (r#"["a","b"]"#, Code::ValidationError),
         ] {
             assert_eq!(agent(Some("application/json"), body).await.err(), Some(code), "{body}");
         }
