@@ -80,7 +80,7 @@ fn the_ciphertext_opens_by_the_documented_steps_alone() {
 }
 
 #[test]
-fn what_an_older_suite_sealed_opens_and_poses_as_no_other() {
+fn both_suites_open_and_neither_under_the_number_of_the_other() {
     let key = key(1);
     for (number, _, mut envelope) in suites(&key, &SystemRandom) {
         assert_eq!(open(&key, &place(), &envelope).unwrap().as_slice(), PLAINTEXT);

@@ -13,6 +13,7 @@ use utoipa::openapi::{ContentBuilder, Required};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::openapi::Schemas;
+use crate::strict::Strict;
 use crate::{ApiError, Head, cursor};
 
 /// Something a handler reads.
@@ -78,11 +79,7 @@ impl<T: DeserializeOwned + ToSchema + Send + Sync> Input for Json<T> {
                 .at(CONTENT_TYPE.as_str()));
         }
         let value = ijson::parse(body).map_err(|error| ApiError::new(Code::BodyInvalid, error.message))?;
-        // The parser would take an array for an object, member by member as they are declared.
-        if value.is_array() {
-            return Err(ApiError::new(Code::ValidationError, "invalid type: array, expected an object"));
-        }
-        serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
+        serde_path_to_error::deserialize(Strict(value)).map(Self).map_err(|error| {
             let field = error.path().to_string();
             let failure =
                 ApiError::new(Code::ValidationError, shorten(in_json(&error.into_inner().to_string())));
@@ -200,7 +197,8 @@ fn shorten(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chancery_api::CreateAgent;
+    use chancery_api::{CreateAgent, SubmitIntent};
+    use serde_json::json;
 
     async fn read<I: Input>(uri: &str, content_type: Option<&str>, body: &'static str) -> Result<I, Code> {
         let mut request = http::Request::builder().uri(uri);
@@ -241,6 +239,16 @@ mod tests {
         ] {
             assert_eq!(agent(Some("application/json"), body).await.err(), Some(code), "{body}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_array_is_no_object_however_deep() {
+        let submit = async |body| read::<Json<SubmitIntent>>("/", Some("application/json"), body).await;
+        let good = r#"{"action":"a.b","resource":{"type":"Payment","id":"1"},"arguments":{"a":[1,[2]]}}"#;
+        let read = submit(good).await.unwrap().0;
+        assert_eq!((read.resource.id.as_str(), read.arguments), ("1", Some(json!({"a": [1, [2]]}))));
+        let listed = r#"{"action":"a.b","resource":["Payment","1"]}"#;
+        assert_eq!(submit(listed).await.err(), Some(Code::ValidationError));
     }
 
     #[tokio::test]

@@ -35,6 +35,7 @@ mod restraint;
 mod route;
 mod routes;
 mod serve;
+mod strict;
 mod way;
 
 pub use answer::{Answer, Created, Many, Plain, RECORD_SEQ, Respond};

@@ -174,7 +174,7 @@ impl Place {
 }
 
 impl Cli {
-    /// Whether it serves; everything else does one thing after another.
+    /// Whether it serves requests, of others or of its own demonstration.
     pub(crate) const fn serves(&self) -> bool {
         matches!(self.command, Command::Serve { .. } | Command::Demo)
     }

@@ -11,7 +11,7 @@ use crate::Cli;
 pub fn run(cli: Cli) -> ExitCode {
     // Before anything can make a connection: libraries that find no provider panic.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // What serves nobody waits on its own thread for what it asked for: nobody hands it over.
+    // A command waits for the database most of the time: on one thread nothing is handed over.
     let mut threads = if cli.serves() { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     let runtime = match threads.enable_all().build() {
         Ok(runtime) => runtime,

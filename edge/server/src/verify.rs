@@ -1,9 +1,12 @@
 //! Verifying: the record in the database, and bundles of evidence offline.
 
+use std::io;
 use std::path::Path;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use chancery_config::Config;
 use chancery_evidence::{Checkpoint, Trust, VerifierKey};
 use chancery_model::{OrgId, Slug};
@@ -14,6 +17,7 @@ use futures_util::{StreamExt as _, stream};
 use indicatif::ProgressBar;
 use serde_json::json;
 use sqlx::PgConnection;
+use tokio::task::spawn_blocking;
 
 use crate::assemble::Books;
 use crate::naming::slug_of;
@@ -52,12 +56,16 @@ pub async fn verify_record(
         }
         let mut intact = missing(&outside, &vkey, &orgs, org.is_none(), terminal)?;
         let verifying = Verifying::begin(books, vkey, outside, &orgs).await?;
+        let printer = Printer::start(verifying.progress.clone(), terminal);
         let mut verified = stream::iter(orgs).map(|org| verifying.verify(org)).buffered(AT_ONCE);
         while let Some(verified) = verified.next().await {
             let (named, found) = verified?;
             intact &= found.is_intact();
-            verifying.progress.suspend(|| report(named, &found, as_json, terminal))?;
+            if !printer.print(report(named, &found, as_json, terminal)) {
+                break;
+            }
         }
+        printer.finish().await?;
         verifying.progress.finish_and_clear();
         Ok(intact)
     })
@@ -75,7 +83,7 @@ struct Verifying<'a> {
     outside: Vec<Checkpoint>,
     progress: ProgressBar,
     /// Connections that no record needs at the moment.
-    idle: Mutex<Vec<PgConnection>>,
+    kept: Mutex<Vec<PgConnection>>,
 }
 
 impl<'a> Verifying<'a> {
@@ -87,15 +95,15 @@ impl<'a> Verifying<'a> {
     ) -> anyhow::Result<Self> {
         let progress = bar("entries");
         progress.set_length(entries_of(&books.store, orgs).await?);
-        Ok(Self { books, vkey, outside, progress, idle: Mutex::default() })
+        Ok(Self { books, vkey, outside, progress, kept: Mutex::default() })
     }
 
     async fn verify(&self, org: OrgId) -> anyhow::Result<(Named, Verification)> {
         let store = &self.books.store;
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = idle().pop();
-        let mut connection = match waiting {
-            Some(idle) => idle,
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = kept().pop();
+        let mut connection = match free {
+            Some(connection) => connection,
             None => store.appender_connection().await?,
         };
         let mut before = 0;
@@ -105,7 +113,7 @@ impl<'a> Verifying<'a> {
         };
         let depth = Depth::whole(&self.outside);
         let found = verify_over(&mut connection, store, &self.vkey, org, depth, show).await?;
-        idle().push(connection);
+        kept().push(connection);
         Ok(((org, slug_of(store, org).await), found))
     }
 }
@@ -128,21 +136,51 @@ fn missing(
     Ok(complete)
 }
 
-fn report((org, slug): Named, found: &Verification, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+/// Prints on a thread of its own: whoever reads it may take their time, and the database would wait for
+/// what waits to be printed.
+struct Printer {
+    lines: Sender<String>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Printer {
+    fn start(progress: ProgressBar, terminal: Terminal) -> Self {
+        let (lines, printed) = mpsc::channel::<String>();
+        let print = move || printed.iter().try_for_each(|text| progress.suspend(|| terminal.line(text)));
+        Self { lines, thread: thread::spawn(print) }
+    }
+
+    /// Whether anybody still reads.
+    fn print(&self, text: String) -> bool {
+        self.lines.send(text).is_ok()
+    }
+
+    /// Waits until all is printed.
+    async fn finish(self) -> anyhow::Result<()> {
+        drop(self.lines);
+        let printed = spawn_blocking(move || self.thread.join()).await?;
+        Ok(printed.map_err(|_| anyhow!("printing failed"))??)
+    }
+}
+
+fn report((org, slug): Named, found: &Verification, as_json: bool, terminal: Terminal) -> String {
     if as_json {
-        return Ok(terminal.line(json!({ "organization": org, "slug": slug, "verification": found }))?);
+        return json!({ "organization": org, "slug": slug, "verification": found }).to_string();
     }
     let name = slug.map_or_else(|| org.to_string(), |slug| slug.to_string());
     let checked = format!("{name}: {} entries, checkpoint at {}", found.entries, found.checkpoint);
     if found.is_intact() {
-        return Ok(terminal.line(format_args!("{} {checked}", terminal.paint(Style::Good, "✓")))?);
+        return format!("{} {checked}", terminal.paint(Style::Good, "✓"));
     }
     // By the id as well: leaves vouch for it, and for no slug.
-    terminal.line(format_args!("{} {checked} ({org})", terminal.paint(Style::Bad, "✗")))?;
+    let mut text = format!("{} {checked} ({org})", terminal.paint(Style::Bad, "✗"));
     for fault in &found.faults {
-        terminal.line(format_args!("    {} at {}", fault.code, fault.seq))?;
+        text += &format!("\n    {} at {}", fault.code, fault.seq);
     }
-    Ok(())
+    if !found.complete {
+        text += "\n    and it was not read to its end";
+    }
+    text
 }
 
 /// `verify`: a bundle, offline.

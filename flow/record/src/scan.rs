@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use chancery_evidence::{Frontier, GENESIS, Hash, Leaf, entry_hash};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::{PgConnection, Postgres, Row as _};
@@ -19,9 +18,8 @@ use crate::chain::{stored, unsigned};
 pub(crate) const PIECE: i64 = 512;
 /// The most where nobody waits: fewer messages and hand-overs for each entry.
 pub(crate) const LARGE_PIECE: i64 = 2048;
-/// About how many bytes of payloads are computed over in one go. A verification keeps some three pieces
-/// in memory.
-pub(crate) const PIECE_BYTES: usize = 4 * 1024 * 1024;
+/// About how many bytes of payloads are read at once. A verification keeps some three pieces in memory.
+const PIECE_BYTES: i64 = 4 * 1024 * 1024;
 
 /// A stored moment (`timestamptz`), read as the number it is; `None` where it is none that an entry can
 /// have. As a moment, what lies beyond the years of the calendar can't even be read.
@@ -88,12 +86,12 @@ impl ScanRow {
         })
     }
 
-    /// What kind of entry it is.
+    /// What kind of entry it is. What can't be read as text is nothing, and no leaf is of that.
     pub(crate) fn kind(&self) -> &str {
         self.row.try_get_unchecked(KIND).unwrap_or_default()
     }
 
-    /// Its references, as text.
+    /// Its references, as text; the same.
     pub(crate) fn refs(&self) -> &str {
         self.row.try_get_unchecked(REFS).unwrap_or_default()
     }
@@ -200,7 +198,7 @@ pub(crate) async fn pieces(
     after: &[(OrgId, u64)],
 ) -> Result<HashMap<OrgId, Vec<ScanRow>>, StoreError> {
     let rows = sqlx::query(concat!(
-        "SELECT e.*, w.org_id FROM unnest($1::uuid[], $2::int8[]) AS w (org_id, after), LATERAL (
+        "SELECT e.*, ''::bytea, w.org_id FROM unnest($1::uuid[], $2::int8[]) AS w (org_id, after), LATERAL (
              SELECT ",
         columns!(),
         " FROM entries WHERE org_id = w.org_id AND seq > w.after ORDER BY seq LIMIT $3
@@ -219,36 +217,35 @@ pub(crate) async fn pieces(
     Ok(pieces)
 }
 
-/// The next entries of a chain after `after`, at most so many, without their payloads.
+/// The next entries of a chain after `after`, at most so many, with or without their payloads.
 pub(crate) async fn piece(
     connection: &mut PgConnection,
     org: OrgId,
     after: u64,
     most: i64,
-) -> Result<Vec<ScanRow>, StoreError> {
-    Ok(entries(connection, org, after, most, false).try_collect().await?)
-}
-
-/// The next entries of a chain after `after`, at most so many, as they arrive. No more of them is in
-/// memory than is taken: the database waits for who takes them.
-pub(crate) fn entries(
-    connection: &mut PgConnection,
-    org: OrgId,
-    after: u64,
-    most: i64,
     with_payload: bool,
-) -> impl Stream<Item = Result<ScanRow, sqlx::Error>> + Send {
-    macro_rules! select {
-        ($columns:expr) => {
-            concat!(
-                "SELECT ",
-                columns!(),
-                $columns,
-                " FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
-            )
-        };
+) -> Result<Vec<ScanRow>, StoreError> {
+    if !with_payload {
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+        );
+        let rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most);
+        return Ok(rows.try_map(ScanRow::read).fetch_all(connection).await?);
     }
-    let sql = if with_payload { select!(", payload") } else { select!("") };
-    let rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most);
-    rows.fetch(connection).map(|row| ScanRow::read(row?))
+    // No more is sent than is kept: as many as fit if each were as long as the longest of them, and one
+    // at least, however long it is. Read as they are needed instead, a statement would stay open for as
+    // long as what reads them takes, and time out.
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        ", payload FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT (
+             SELECT greatest(1, least($3::int8, $4::int8 / greatest(1, max(octet_length(payload))))) FROM (
+                 SELECT payload FROM entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3::int8
+             ) AS next
+         )"
+    );
+    let rows = sqlx::query(sql).bind(org.as_uuid()).bind(stored(after)).bind(most).bind(PIECE_BYTES);
+    Ok(rows.try_map(ScanRow::read).fetch_all(connection).await?)
 }

@@ -61,7 +61,7 @@ impl Turn<'_> {
         while walk.frontier.size() < goal {
             let before = walk.frontier.size();
             let rows = match std::mem::take(&mut news) {
-                none if none.is_empty() => piece(connection, org, before, PIECE).await?,
+                none if none.is_empty() => piece(connection, org, before, PIECE, false).await?,
                 news => news,
             };
             for row in rows.iter().take_while(|row| row.seq() <= goal) {

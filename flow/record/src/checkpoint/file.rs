@@ -19,7 +19,7 @@ pub enum CheckpointFileError {
         /// Why.
         source: io::Error,
     },
-    /// A line does not hold a checkpoint signed by this installation.
+    /// A line holds no note, or would be the newest of its log and is not signed by this installation.
     #[error("checkpoint file `{path}`, line {line}: {reason}")]
     Line {
         /// Which file.
@@ -48,8 +48,9 @@ const COMPACT_FROM: u64 = 8 * 1024 * 1024;
 const HISTORY: usize = 16;
 
 impl CheckpointFile {
-    /// Opens or makes the file and reads what it vouches for. A line cut short by a crash is
-    /// dropped; anything else that is not a checkpoint of this installation is an error.
+    /// Opens or makes the file and reads what it vouches for: of each log the newest checkpoint, which
+    /// must be signed by this installation. What older lines say is used nowhere and not checked. A line
+    /// cut short by a crash is dropped.
     ///
     /// # Errors
     /// See [`CheckpointFileError`].
@@ -127,7 +128,7 @@ struct Contents {
 /// it, and a last line without its end is being written at this moment. No file vouches for nothing.
 ///
 /// # Errors
-/// When the file does not read, or holds something that is not this installation's.
+/// When the file does not read, or what it holds as the newest of a log is not this installation's.
 pub fn read_newest(path: &Path, key: &VerifierKey) -> Result<Vec<Checkpoint>, CheckpointFileError> {
     Ok(read(path, key)?.newest.into_values().map(|(checkpoint, _)| checkpoint).collect())
 }

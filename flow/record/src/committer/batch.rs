@@ -80,7 +80,7 @@ pub(super) async fn attempt(
 /// Links the batch to the tips as this process left them and lets the database write it only if they
 /// still are: one round trip instead of three. `None`, and nothing written, when anything in it needs
 /// to be looked at first.
-async fn in_one_message(
+pub(super) async fn in_one_message(
     connection: &mut PgConnection,
     right: &CommitRight,
     jobs: &[Job],

@@ -18,7 +18,7 @@ pub(crate) struct Redeemed {
     pub(crate) used: TokenUse,
     /// The references of the entry that allowed the intent and names this token. Whoever can write
     /// signing keys can sign tokens; what was decided stands in the record.
-    grounds: String,
+    pub(super) grounds: String,
 }
 
 impl Redeemed {

@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use chancery_crypto::{Custody, SystemRandom};
-use chancery_model::{ManualClock, OrgId, Timestamp};
+use chancery_mint::token_uses::TokenUse;
+use chancery_model::{
+    AgentId, Environment, IntentId, KeyId, ManualClock, OrgId, Principal, Timestamp, TokenId,
+};
 use chancery_store::provision::provision;
 use chancery_store::{Change, CommitRight, Epoch, PoolSizes, Scope, Store};
 use chancery_testkit::{TestDatabase, TestPostgres, password};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
-use super::batch::{Failure, attempt};
+use super::batch::{Failure, attempt, in_one_message};
 use super::tips::Tips;
-use super::{Answer, Job};
+use super::{Answer, Job, Redeemed};
 use crate::entry::{Words, refs};
+use crate::idempotency::Claim;
+use crate::intents::IntentRow;
+use crate::open::decided_refs;
 use crate::{Actor, QueueLimits, Recorder};
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
@@ -65,25 +71,86 @@ impl World {
         Self { store, right, other, committer, superuser, org, tips, _folder: folder, _database: database }
     }
 
+    /// A job decided at `epoch`. Nobody waits for its answer.
+    async fn job(&self, kind: &'static str, refs: String, epoch: i64) -> Job {
+        let key = self.store.keyring().org_key(self.org).await.unwrap();
+        let words = Words { org: self.org, kind, correlation: None, refs, payload: "{}" };
+        Job::new(words.prepare(&key, &SystemRandom), epoch).0
+    }
+
+    /// A job with an intent of this number, and perhaps with an idempotency key of it.
+    async fn decided(&self, number: u8, with_claim: bool) -> Job {
+        let (intent, principal) = (intent(number), Principal::Agent(AgentId::new(NOW, [2; 10])));
+        let mut job = self.job("intent.allowed", decided_refs(intent, principal, None), 1).await;
+        job.intent = Some(IntentRow {
+            id: intent,
+            principal,
+            key: KeyId::new(NOW, [3; 10]),
+            action: "payment.send".to_owned(),
+            resource_type: "Payment".to_owned(),
+            effect: "allow",
+            risk: 17,
+            environment: Environment::Live,
+            token: Some(vec![number; 40]),
+        });
+        job.claim = with_claim.then(|| Claim {
+            principal: principal.id(),
+            route: "intents",
+            key_hash: [number; 32],
+            request_hash: [4; 32],
+        });
+        job
+    }
+
+    /// A job that redeems a token of this number, on the decision about the intent of that number.
+    async fn redeemed(&self, number: u8, on: u8) -> Job {
+        let mut job = self.job("token.used", "{}".to_owned(), 1).await;
+        let used = TokenUse {
+            org: self.org,
+            nonce_hash: [number; 32],
+            token: TokenId::new(NOW, [number; 10]),
+            intent: intent(on),
+            key: KeyId::new(NOW, [3; 10]),
+            at: NOW,
+        };
+        let asker = Principal::Agent(AgentId::new(NOW, [2; 10]));
+        job.redemption = Some(Redeemed { used, grounds: decided_refs(intent(on), asker, None) });
+        job
+    }
+
     /// What this committer answers to one job decided at `epoch`.
     async fn commit(&mut self, epoch: i64) -> Answer {
-        let keyring = self.store.keyring();
-        let key = keyring.org_key(self.org).await.unwrap();
-        let words = Words {
-            org: self.org,
-            kind: "test.happened",
-            correlation: None,
-            refs: refs(&[("organization", self.org.to_string())]),
-            payload: "{}",
-        };
-        let (job, _waiter) = Job::new(words.prepare(&key, &SystemRandom), epoch);
-        let answers = attempt(&mut self.committer, &self.right, &[job], &mut self.tips, NOW).await;
-        match answers {
-            Ok(mut answers) => answers.remove(0),
-            Err(Failure::Before(error) | Failure::Unknown { error, .. }) => {
-                panic!("the batch failed: {error}")
-            }
+        let refs = refs(&[("organization", self.org.to_string())]);
+        let job = self.job("test.happened", refs, epoch).await;
+        self.commit_all(&[job]).await.remove(0)
+    }
+
+    async fn commit_all(&mut self, jobs: &[Job]) -> Vec<Answer> {
+        attempt(&mut self.committer, &self.right, jobs, &mut self.tips, NOW).await.unwrap_or_else(known)
+    }
+
+    /// Commits until memory is trusted again.
+    async fn settle(&mut self) {
+        for _ in 0..20 {
+            self.commit(1).await;
         }
+    }
+
+    /// Whether one message wrote these jobs; if not, nothing did.
+    async fn in_one_message(&mut self, jobs: &[Job]) -> bool {
+        let sent = in_one_message(&mut self.committer, &self.right, jobs, &mut self.tips, NOW).await;
+        sent.unwrap_or_else(known).is_some()
+    }
+
+    /// How many rows there are of entries, intents, claims and uses.
+    async fn rows(&mut self) -> (i64, i64, i64, i64) {
+        sqlx::query_as(
+            "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM intents),
+                    (SELECT count(*) FROM idempotency), (SELECT count(*) FROM token_uses)",
+        )
+        .fetch_one(&mut self.superuser)
+        .await
+        .unwrap()
     }
 
     /// Another process writes.
@@ -107,6 +174,16 @@ impl World {
 
 fn happened(org: OrgId, epoch: Epoch) -> Change {
     Change::new("test.happened", epoch, ("organization", org.to_string()), json!({}))
+}
+
+fn intent(number: u8) -> IntentId {
+    IntentId::new(NOW, [number; 10])
+}
+
+fn known<T>(failure: Failure) -> T {
+    match failure {
+        Failure::Before(error) | Failure::Unknown { error, .. } => panic!("the batch failed: {error}"),
+    }
 }
 
 fn seq(answer: &Answer) -> u64 {
@@ -169,4 +246,96 @@ async fn nothing_is_written_in_a_halted_organization_either_way() {
         assert_eq!(world.entries().await, before);
         sqlx::query(halt).bind(false).execute(&mut world.superuser).await.unwrap();
     }
+}
+
+/// Whatever a batch consists of, its one message writes all of it or, where anything is not as it was
+/// remembered, nothing.
+#[tokio::test]
+async fn a_batch_of_any_shape_is_written_whole_or_not_at_all() {
+    for (intents, claims, uses) in [
+        (false, false, false),
+        (true, false, false),
+        (true, true, false),
+        (false, false, true),
+        (true, false, true),
+        (true, true, true),
+    ] {
+        let mut world = World::start().await;
+        let ground = world.decided(1, false).await;
+        assert_eq!(seq(&world.commit_all(&[ground]).await[0]), 2);
+        let before = world.rows().await;
+        let batch = async |world: &World| {
+            let mut jobs = vec![world.job("test.happened", "{}".to_owned(), 1).await];
+            if intents {
+                jobs.push(world.decided(2, claims).await);
+            }
+            if uses {
+                jobs.push(world.redeemed(5, 1).await);
+            }
+            jobs
+        };
+        let jobs = batch(&world).await;
+        world.elsewhere(Epoch::Keep).await;
+        assert!(!world.in_one_message(&jobs).await, "another wrote meanwhile");
+        assert_eq!(world.rows().await, (before.0 + 1, before.1, before.2, before.3));
+        world.settle().await;
+        let before = world.rows().await;
+        let added = (jobs.len() as i64, i64::from(intents), i64::from(claims), i64::from(uses));
+        assert!(world.in_one_message(&jobs).await, "{intents} {claims} {uses}");
+        let after = world.rows().await;
+        assert_eq!(
+            (after.0 - before.0, after.1 - before.1, after.2 - before.2, after.3 - before.3),
+            added,
+            "{intents} {claims} {uses}"
+        );
+        // The nonce and the key are used now, and a token without a decision never was good.
+        let mut refused = Vec::new();
+        if claims {
+            refused.push(world.decided(2, true).await);
+        }
+        if uses {
+            refused.extend([world.redeemed(5, 1).await, world.redeemed(6, 9).await]);
+        }
+        for job in refused {
+            let jobs = [world.job("test.happened", "{}".to_owned(), 1).await, job];
+            world.settle().await;
+            let before = world.rows().await;
+            assert!(!world.in_one_message(&jobs).await);
+            assert_eq!(world.rows().await, before);
+        }
+    }
+}
+
+/// Each value stands in its column.
+#[tokio::test]
+async fn what_one_message_writes_is_what_the_jobs_say() {
+    let mut world = World::start().await;
+    let ground = world.decided(1, false).await;
+    world.commit_all(&[ground]).await;
+    let jobs = [world.decided(2, true).await, world.redeemed(5, 1).await];
+    assert!(world.in_one_message(&jobs).await);
+    let told: Vec<String> = sqlx::query_scalar(
+        "SELECT concat_ws(' ', i.seq, i.principal_kind, i.principal_id, i.key_id, i.action, i.resource_type,
+                i.effect, i.risk, i.environment, i.created_at = e.time, e.kind, encode(i.token, 'hex'))
+         FROM intents i JOIN entries e USING (org_id, seq) WHERE i.id = $1
+         UNION ALL SELECT concat_ws(' ', principal_id, route, encode(key_hash, 'hex'),
+                encode(request_hash, 'hex'), intent_id) FROM idempotency
+         UNION ALL SELECT concat_ws(' ', encode(nonce_hash, 'hex'), token_id, intent_id, key_id) FROM token_uses",
+    )
+    .bind(intent(2).as_uuid())
+    .fetch_all(&mut world.superuser)
+    .await
+    .unwrap();
+    let (agent, key) = (AgentId::new(NOW, [2; 10]), KeyId::new(NOW, [3; 10]));
+    assert_eq!(
+        told,
+        [
+            format!(
+                "3 agent {agent} {key} payment.send Payment allow 17 live t intent.allowed {}",
+                "02".repeat(40)
+            ),
+            format!("{agent} intents {} {} {}", "02".repeat(32), "04".repeat(32), intent(2)),
+            format!("{} {} {} {key}", "05".repeat(32), TokenId::new(NOW, [5; 10]), intent(1)),
+        ]
+    );
 }

@@ -58,7 +58,8 @@ pub const FAULTS: [&str; 14] = [
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
-    /// Whether the whole record was read; `false` when time was up before its end.
+    /// Whether the whole record was read; `false` when time was up before its end, or the database failed
+    /// after something was found.
     pub complete: bool,
     /// How many entries were read.
     pub entries: u64,
@@ -143,8 +144,8 @@ impl Pace {
 /// are done, and of how many.
 ///
 /// # Errors
-/// When the database does not answer. What is wrong with the record is not an error but in the
-/// [`Verification`].
+/// When the database does not answer before anything was found. What is wrong with the record is not an
+/// error but in the [`Verification`].
 pub async fn verify_organization(
     store: &Store,
     key: &VerifierKey,
@@ -177,11 +178,17 @@ pub async fn verify_over(
     match lists::head(connection, org).await? {
         Some(head) => {
             let run = Run { store, org, depth, end: head.seq, signed: head.totals.signed };
-            let read = run.walk(connection, roots, &mut found, progress).await?;
-            if read.whole {
-                read.conclude(&head.entry_hash, head.totals, run.end, &mut found);
+            match run.walk(connection, roots, &mut found, progress).await {
+                Ok(read) => {
+                    if read.whole {
+                        read.conclude(&head.entry_hash, head.totals, run.end, &mut found);
+                    }
+                    found.complete = read.whole;
+                }
+                Err(error) if found.is_intact() => return Err(error),
+                // Whoever broke it may see to it that the rest does not read.
+                Err(error) => tracing::warn!(%error, %org, "a broken record was not read to its end"),
             }
-            found.complete = read.whole;
         }
         None => found.fault("head_differs", 0),
     }
@@ -193,10 +200,12 @@ pub async fn verify_over(
 /// # Errors
 /// When the database does not answer.
 pub async fn entries_of(store: &Store, orgs: &[OrgId]) -> Result<u64, StoreError> {
-    let sum: i64 = sqlx::query_scalar("SELECT coalesce(sum(seq), 0)::int8 FROM heads WHERE org_id = ANY($1)")
-        .bind(orgs.iter().map(|org| org.as_uuid()).collect::<Vec<_>>())
-        .fetch_one(store.appender())
-        .await?;
+    let sum: i64 = sqlx::query_scalar(
+        "SELECT least(coalesce(sum(seq), 0), 9223372036854775807)::int8 FROM heads WHERE org_id = ANY($1)",
+    )
+    .bind(orgs.iter().map(|org| org.as_uuid()).collect::<Vec<_>>())
+    .fetch_one(store.appender())
+    .await?;
     Ok(unsigned(sum))
 }
 

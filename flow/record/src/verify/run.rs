@@ -2,13 +2,11 @@
 //! a piece or two.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::pin::pin;
 use std::time::Duration;
 
 use chancery_evidence::Hash;
 use chancery_model::OrgId;
 use chancery_store::{KeyringError, Store, StoreError};
-use futures_util::TryStreamExt as _;
 use sqlx::PgConnection;
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender};
 use tokio::task::spawn_blocking;
@@ -18,7 +16,8 @@ use uuid::Uuid;
 use super::check::{self, Checked, Key, Tree};
 use super::lists::{self, Totals};
 use super::{Depth, Verification};
-use crate::scan::{PIECE_BYTES, ScanRow, Walk, entries};
+use crate::chain::stored;
+use crate::scan::{ScanRow, Walk, piece};
 
 /// One verification.
 pub(super) struct Run<'a> {
@@ -62,11 +61,10 @@ impl Run<'_> {
             self.read_on(connection, pieces, told, &mut listed),
             self.compute(roots, next, tell, found, progress),
         );
-        let read = ReadThrough { accounted: accounted?, ..read? };
         for fault in listed.faults {
             found.fault(fault.code, fault.seq);
         }
-        Ok(read)
+        Ok(ReadThrough { accounted: accounted?, ..read? })
     }
 
     /// Reads piece after piece, and compares tables with what was computed of earlier ones.
@@ -78,17 +76,24 @@ impl Run<'_> {
         found: &mut Verification,
     ) -> Result<Totals, StoreError> {
         let mut accounted = Totals::default();
-        let mut reading = Reading::new(pieces);
-        while reading.last < self.end {
-            let more = self.read(connection, &mut reading).await?;
+        let (mut after, mut most) = (0, self.depth.pace.piece());
+        let mut started = Instant::now();
+        loop {
+            let rows = self.read(connection, after, most).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.seq();
+            // Where payloads are long, few are weighed for the few that are taken.
+            let twice = stored(u64::try_from(rows.len()).unwrap_or(u64::MAX)).saturating_mul(2);
+            most = self.depth.pace.piece().min(twice);
+            if pieces.send((rows, started.elapsed())).await.is_err() {
+                break;
+            }
+            started = Instant::now();
             while let Ok(checked) = told.try_recv() {
                 lists::compare(connection, self.org, &checked, &mut accounted, found).await?;
             }
-            if !more {
-                break;
-            }
         }
-        drop(reading);
+        drop(pieces);
         while let Some(checked) = told.recv().await {
             lists::compare(connection, self.org, &checked, &mut accounted, found).await?;
         }
@@ -137,19 +142,18 @@ impl Run<'_> {
         Ok(read)
     }
 
-    /// Reads entries and hands them on; `false` when there are no more, or nobody wants them.
-    async fn read(&self, connection: &mut PgConnection, reading: &mut Reading) -> Result<bool, StoreError> {
-        let (after, most) = (reading.last, self.depth.pace.piece());
-        let mut rows = pin!(entries(connection, self.org, after, most, self.depth.payloads));
-        while let Some(row) = rows.try_next().await? {
-            if row.seq() > self.end {
-                break;
-            }
-            if !reading.add(row).await {
-                return Ok(false);
-            }
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        after: u64,
+        most: i64,
+    ) -> Result<Vec<ScanRow>, StoreError> {
+        if after >= self.end {
+            return Ok(Vec::new());
         }
-        Ok(reading.hand_on().await && reading.last > after)
+        let mut rows = piece(connection, self.org, after, most, self.depth.payloads).await?;
+        rows.retain(|row| row.seq() <= self.end);
+        Ok(rows)
     }
 
     /// The keys that a piece's payloads are sealed under.
@@ -171,38 +175,6 @@ impl Run<'_> {
             keys.insert(id, key);
         }
         Ok(keys)
-    }
-}
-
-/// Entries on their way to whoever computes.
-struct Reading {
-    pieces: Sender<Piece>,
-    rows: Vec<ScanRow>,
-    bytes: usize,
-    /// The place of the last entry that was read.
-    last: u64,
-    since: Instant,
-}
-
-impl Reading {
-    fn new(pieces: Sender<Piece>) -> Self {
-        Self { pieces, rows: Vec::new(), bytes: 0, last: 0, since: Instant::now() }
-    }
-
-    /// Adds an entry, and hands on what there is once that is much; `false` when nobody wants it.
-    async fn add(&mut self, row: ScanRow) -> bool {
-        self.last = row.seq();
-        self.bytes += row.payload().len();
-        self.rows.push(row);
-        self.bytes < PIECE_BYTES || self.hand_on().await
-    }
-
-    async fn hand_on(&mut self) -> bool {
-        self.bytes = 0;
-        let rows = std::mem::take(&mut self.rows);
-        let handed = rows.is_empty() || self.pieces.send((rows, self.since.elapsed())).await.is_ok();
-        self.since = Instant::now();
-        handed
     }
 }
 
