@@ -28,6 +28,7 @@ mod random;
 mod seal;
 mod sealed;
 mod sign;
+mod suite;
 
 pub use hash::{equal, sha256};
 pub use jwk::JwkError;

@@ -18,21 +18,20 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::hmac;
+use aws_lc_rs::aead::{Aad, Nonce};
 use chancery_model::OrgId;
 use secrecy::{ExposeSecret, SecretBox};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::certain::certain;
-use crate::hash::{Derivation, equal};
+use crate::hash::equal;
+use crate::suite::{COMMITMENT_BYTES, EnvelopeKeys, Suite};
 use crate::{KekError, Random};
 
 const VERSION: u8 = 1;
 const NONE_WRAPPED: [u8; 2] = 0u16.to_be_bytes();
 
-const COMMITMENT_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 /// What stands before the nonce.
@@ -230,35 +229,6 @@ pub fn unwrap_under(
     DataKey::unwrap(child_id, parent.sealer(), context, bytes)
 }
 
-/// How the keys of an envelope are derived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Suite {
-    /// HKDF-SHA512: what was sealed before suite 2 is still opened.
-    Sha512,
-    /// HKDF-SHA256.
-    Sha256,
-}
-
-impl Suite {
-    const fn number(self) -> [u8; 2] {
-        match self {
-            Self::Sha512 => 1u16.to_be_bytes(),
-            Self::Sha256 => 2u16.to_be_bytes(),
-        }
-    }
-
-    fn of(number: [u8; 2]) -> Option<Self> {
-        [Self::Sha512, Self::Sha256].into_iter().find(|suite| suite.number() == number)
-    }
-
-    const fn hmac(self) -> hmac::Algorithm {
-        match self {
-            Self::Sha512 => hmac::HMAC_SHA512,
-            Self::Sha256 => hmac::HMAC_SHA256,
-        }
-    }
-}
-
 /// Which keys the header names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -339,23 +309,6 @@ fn associated_data(bound: &[u8], context: &Context<'_>) -> Vec<u8> {
     out.extend_from_slice(bound);
     context.append_to(&mut out);
     out
-}
-
-struct EnvelopeKeys {
-    cipher: LessSafeKey,
-    commitment: Zeroizing<[u8; COMMITMENT_BYTES]>,
-}
-
-impl EnvelopeKeys {
-    fn derive(suite: Suite, secret: &Secret, salt: &[u8; 32]) -> Self {
-        let derivation = Derivation::new(suite.hmac(), secret.expose_secret(), salt);
-        let key = derivation.output(&[&suite.number(), b"DERIVEKEY"]);
-        let key = certain(UnboundKey::new(&AES_256_GCM, &*key), "32 bytes are an AES-256 key");
-        Self {
-            cipher: LessSafeKey::new(key),
-            commitment: derivation.output(&[&suite.number(), b"COMMITKEY"]),
-        }
-    }
 }
 
 /// An envelope taken apart; nothing in it is authenticated yet.

@@ -2,7 +2,10 @@ use chancery_model::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
+use crate::hash::Derivation;
 use crate::{SeededRandom, SystemRandom};
+use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
+use aws_lc_rs::hmac;
 
 const PLAINTEXT: &[u8] = b"canary: attack at dawn";
 
