@@ -7,7 +7,9 @@ use crate::certain::certain;
 
 /// SHA-256 (FIPS 180-4) of the concatenation of `parts`.
 ///
-/// Nothing marks where one part ends: parts of varying length need their own framing.
+/// Nothing marks where one part ends: parts of varying length need their own framing. One part is hashed
+/// in one call, which costs a third less than several: where there are many short ones to hash, and none is
+/// secret, they are joined first.
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let hashed = match parts {

@@ -142,7 +142,7 @@ impl fmt::Debug for DataKey {
 /// Why a sealed value did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The bytes are not an envelope of a version and suite we write.
+    /// The bytes are not an envelope of a version and suite we read.
     #[error("not a sealed envelope of a known version")]
     Malformed,
     /// The header names another key than the one given.

@@ -53,8 +53,8 @@ impl CommitRight {
     }
 
     /// Runs one statement that appends a batch as a transaction of its own, committed by the end of its
-    /// message. The statement answers with one boolean: `false` says that it wrote nothing, and there is
-    /// no proof.
+    /// message. It answers with two booleans: whether it wrote, and whether what it was made from still
+    /// stands. If it wrote nothing there is no proof.
     ///
     /// # Errors
     /// When the database refuses it, nothing was written; when it does not answer, the outcome is
@@ -63,9 +63,13 @@ impl CommitRight {
         &self,
         connection: &mut PgConnection,
         statement: Query<'_, Postgres, PgArguments>,
-    ) -> Result<Option<Committed>, StoreError> {
-        let wrote: bool = statement.fetch_one(connection).await?.try_get(0)?;
-        Ok(wrote.then_some(Committed(())))
+    ) -> Result<Statement, StoreError> {
+        let row = statement.fetch_one(connection).await?;
+        Ok(match (row.try_get(0)?, row.try_get(1)?) {
+            (true, _) => Statement::Committed(Committed(())),
+            (false, true) => Statement::Refused,
+            (false, false) => Statement::Outdated,
+        })
     }
 
     /// Vouches for entries found in the store after the outcome of their commit was unknown, or
@@ -74,6 +78,17 @@ impl CommitRight {
     pub const fn found_committed(&self) -> Committed {
         Committed(())
     }
+}
+
+/// What became of [`CommitRight::commit_statement`].
+#[derive(Debug)]
+pub enum Statement {
+    /// It wrote.
+    Committed(Committed),
+    /// It wrote nothing: something in it is refused.
+    Refused,
+    /// It wrote nothing: what it was made from has changed.
+    Outdated,
 }
 
 /// Proof that a transaction is durable.

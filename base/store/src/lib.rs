@@ -30,7 +30,7 @@ mod store;
 mod wrapping;
 
 pub use change::{Change, Epoch, Halt};
-pub use commit::{CommitRight, Committed, Receipt};
+pub use commit::{CommitRight, Committed, Receipt, Statement};
 pub use error::StoreError;
 pub use keyring::{Keyring, KeyringError};
 pub use migrate::{MIGRATIONS, MigrateError, Migration, migrate};

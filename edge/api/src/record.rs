@@ -56,7 +56,7 @@ pub struct RecordQuery {
 pub struct RecordVerification {
     /// Whether everything that was read is as the record says it must be.
     pub intact: bool,
-    /// Whether the whole record was read. A long one does not fit into a request:
+    /// Whether the record was read to its end, or to a gap. A long one does not fit into a request:
     /// `chancery record verify` takes its time.
     pub complete: bool,
     /// How many entries were read.

@@ -1,7 +1,8 @@
 //! JSON that is read as what it is.
 //!
 //! A derived parser takes an array for an object, member by member in the order of their declaration: what
-//! a caller sent by mistake would mean something. Here an array is an array.
+//! a caller sent by mistake would mean something. Here an array is an array, but for what is inside an enum
+//! with data or below `#[serde(flatten)]`, which no body has.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};

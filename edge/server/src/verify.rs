@@ -54,20 +54,37 @@ pub async fn verify_record(
         if orgs.is_empty() && outside.is_empty() {
             bail!("there is no record to verify: no organization was made yet");
         }
-        let mut intact = missing(&outside, &vkey, &orgs, org.is_none(), terminal)?;
+        let mut intact = true;
+        if org.is_none() {
+            intact = none_is_missing(&outside, &vkey, &orgs, as_json, terminal)?;
+        }
         let verifying = Verifying::begin(books, vkey, outside, &orgs).await?;
         let printer = Printer::start(verifying.progress.clone(), terminal);
         let mut verified = stream::iter(orgs).map(|org| verifying.verify(org)).buffered(AT_ONCE);
-        while let Some(verified) = verified.next().await {
-            let (named, found) = verified?;
-            intact &= found.is_intact();
-            if !printer.print(report(named, &found, as_json, terminal)) {
+        // One that can't be read hides none of the others.
+        let mut unread = None;
+        while let Some((named, outcome)) = verified.next().await {
+            let text = match outcome {
+                Ok(found) => {
+                    intact &= found.is_intact();
+                    report(named, &found, as_json, terminal)
+                }
+                Err(error) => {
+                    tracing::error!(org = %named.0, %error, "the record can't be read");
+                    unread = Some(error);
+                    continue;
+                }
+            };
+            if !printer.print(text) {
                 break;
             }
         }
         printer.finish().await?;
         verifying.progress.finish_and_clear();
-        Ok(intact)
+        match unread {
+            Some(error) if intact => Err(error),
+            _ => Ok(intact),
+        }
     })
     .await?;
     if intact { Ok(()) } else { bail!("the record is not intact") }
@@ -98,7 +115,12 @@ impl<'a> Verifying<'a> {
         Ok(Self { books, vkey, outside, progress, kept: Mutex::default() })
     }
 
-    async fn verify(&self, org: OrgId) -> anyhow::Result<(Named, Verification)> {
+    async fn verify(&self, org: OrgId) -> (Named, anyhow::Result<Verification>) {
+        let named = (org, slug_of(&self.books.store, org).await);
+        (named, self.verify_one(org).await)
+    }
+
+    async fn verify_one(&self, org: OrgId) -> anyhow::Result<Verification> {
         let store = &self.books.store;
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let free = kept().pop();
@@ -113,23 +135,29 @@ impl<'a> Verifying<'a> {
         };
         let depth = Depth::whole(&self.outside);
         let found = verify_over(&mut connection, store, &self.vkey, org, depth, show).await?;
-        kept().push(connection);
-        Ok(((org, slug_of(store, org).await), found))
+        if found.complete {
+            kept().push(connection);
+        }
+        Ok(found)
     }
 }
 
-/// Whether no organization is missing that a checkpoint outside the database vouches for.
-fn missing(
+/// Whether no organization is missing that a checkpoint outside the database vouches for; says which are.
+fn none_is_missing(
     outside: &[Checkpoint],
     vkey: &VerifierKey,
     orgs: &[OrgId],
-    all: bool,
+    as_json: bool,
     terminal: Terminal,
 ) -> anyhow::Result<bool> {
     let known: Vec<String> = orgs.iter().map(|org| chancery_evidence::origin(vkey.name(), *org)).collect();
     let mut complete = true;
-    for lost in outside.iter().filter(|signed| all && !known.contains(&signed.origin)) {
+    for lost in outside.iter().filter(|signed| !known.contains(&signed.origin)) {
         complete = false;
+        if as_json {
+            terminal.line(json!({ "missing": lost.origin, "signed_entries": lost.size }))?;
+            continue;
+        }
         let text = format!("✗ {}: signed at {} entries, and gone", lost.origin, lost.size);
         terminal.line(terminal.paint(Style::Bad, text))?;
     }

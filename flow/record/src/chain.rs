@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use crate::entry::Prepared;
 
-/// The tip of an organization's chain, locked for this transaction.
+/// The tip of an organization's chain, as it was read or is remembered. Only who has locked it
+/// ([`lock_tips`]) knows that it is so now.
 #[derive(Clone, Debug)]
 pub(crate) struct Tip {
     pub(crate) org: OrgId,

@@ -139,7 +139,7 @@ impl Recorder {
         Self { store, right, queue, committer: Arc::new(tokio::sync::Mutex::new(Some(task))) }
     }
 
-    /// Whether entries can be taken in: the committer runs and the queue has room.
+    /// Whether the committer runs.
     pub async fn is_alive(&self) -> bool {
         self.committer.lock().await.as_ref().is_some_and(|task| !task.is_finished())
     }

@@ -59,7 +59,7 @@ const REFS: usize = 4;
 const PAYLOAD: usize = 8;
 
 /// An entry as it was read. Texts and the payload stay in the message that brought them: a verification
-/// looks at each once.
+/// looks at them a few times, and needs no copy.
 pub(crate) struct ScanRow {
     row: PgRow,
     seq: i64,
@@ -197,6 +197,7 @@ pub(crate) async fn pieces(
     connection: &mut PgConnection,
     after: &[(OrgId, u64)],
 ) -> Result<HashMap<OrgId, Vec<ScanRow>>, StoreError> {
+    // Where a payload would be, nothing; the organization behind it.
     let rows = sqlx::query(concat!(
         "SELECT e.*, ''::bytea, w.org_id FROM unnest($1::uuid[], $2::int8[]) AS w (org_id, after), LATERAL (
              SELECT ",

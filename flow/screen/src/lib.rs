@@ -1,4 +1,4 @@
-//! The third stage of the way: limits, and the canonical form of what is asked.
+//! Screening: the canonical form of what is asked; and the limits that the guard takes from.
 
 mod cleared;
 mod intent;

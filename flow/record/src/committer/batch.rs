@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chancery_model::{OrgId, Timestamp};
-use chancery_store::{CommitRight, Committed, StoreError};
+use chancery_store::{CommitRight, Committed, Statement, StoreError};
 use sqlx::{Connection, PgConnection};
 
 use super::tips::Tips;
@@ -102,11 +102,13 @@ pub(super) async fn in_one_message(
     }
     let moved = in_order(moving);
     match right.commit_statement(connection, write_if_same(rows, &remembered, &moved)).await {
-        Ok(Some(committed)) => {
+        Ok(Statement::Committed(committed)) => {
             tips.keep(moved);
             Ok(Some(answers(jobs, plan, &committed)))
         }
-        Ok(None) => {
+        // The long way finds out which, and what is remembered is still good.
+        Ok(Statement::Refused) => Ok(None),
+        Ok(Statement::Outdated) => {
             metrics::counter!("record_tips_moved_total").increment(1);
             tips.were_wrong(&remembered);
             Ok(None)

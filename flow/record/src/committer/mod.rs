@@ -2,7 +2,8 @@
 //!
 //! One committer per process takes what waits in the queue and commits it in one transaction: lock
 //! the heads in sorted order, refuse what is stale, halted or used, link, insert, commit; then it
-//! answers the waiters. Several processes append to the same chains safely because all of them
+//! answers the waiters. Most often all of it is one statement, linked beforehand to the tips that this
+//! process wrote last, which writes only if they still stand (ADR 0012). Several processes append to the same chains safely because all of them
 //! lock heads in the same order and before anything else.
 
 mod batch;

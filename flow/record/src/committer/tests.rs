@@ -302,6 +302,9 @@ async fn a_batch_of_any_shape_is_written_whole_or_not_at_all() {
             let before = world.rows().await;
             assert!(!world.in_one_message(&jobs).await);
             assert_eq!(world.rows().await, before);
+            // Nobody came before: the next batch is one message again.
+            let plain = [world.job("test.happened", "{}".to_owned(), 1).await];
+            assert!(world.in_one_message(&plain).await);
         }
     }
 }

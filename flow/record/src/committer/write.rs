@@ -46,6 +46,9 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// No shape of a batch has more.
+const MOST_PARAMETERS: usize = 64;
+
 /// What a batch has besides entries: of what it lacks its statement does not speak.
 #[derive(Clone, Copy)]
 struct Shape {
@@ -75,15 +78,15 @@ impl Shape {
     /// organization's record since, so what is read of nonces and keys is current too. Their primary
     /// keys stand behind that.
     fn write_if_same(self) -> String {
-        const SAME: &str = "(SELECT same FROM verdict)";
-        let only_if_same = format!("WHERE {SAME}");
+        const GOOD: &str = "(SELECT good FROM verdict)";
+        let only_if_good = format!("WHERE {GOOD}");
         let tips = ENTRIES.after(1);
         let remembered = TIPS.after(tips);
         let mut first = REMEMBERED.after(remembered);
         let mut conditions = String::new();
-        let mut steps = format!("appended AS ({})", ENTRIES.insert(1, &only_if_same));
+        let mut steps = format!("appended AS ({})", ENTRIES.insert(1, &only_if_good));
         let mut also = |name: &str, table: &Table, first: usize| {
-            steps += &format!(", {name} AS ({})", table.insert(first, &only_if_same));
+            steps += &format!(", {name} AS ({})", table.insert(first, &only_if_good));
             table.after(first)
         };
         if self.intents {
@@ -111,16 +114,18 @@ impl Shape {
             "WITH locked AS MATERIALIZED (
                  SELECT org_id, entry_hash, epoch, halted FROM heads
                  WHERE org_id = ANY(${remembered}) ORDER BY org_id FOR UPDATE
-             ), verdict AS MATERIALIZED (
+             ), standing AS MATERIALIZED (
                  SELECT cardinality(${remembered}) = (
                      SELECT count(*) FROM locked l JOIN {} AS r ({}) USING (org_id)
                      WHERE l.entry_hash = r.entry_hash AND l.epoch = r.epoch AND NOT l.halted
-                 ){conditions} AS same
+                 ) AS stands
+             ), verdict AS MATERIALIZED (
+                 SELECT stands{conditions} AS good FROM standing
              ), {steps}, moved AS ({})
-             SELECT same FROM verdict",
+             SELECT good, stands FROM verdict, standing",
             REMEMBERED.rows(remembered),
             REMEMBERED.columns,
-            move_tips(tips, &format!("AND {SAME}")),
+            move_tips(tips, &format!("AND {GOOD}")),
         )
     }
 }
@@ -154,9 +159,9 @@ pub(super) fn write_if_same<'q>(rows: Rows<'q>, remembered: &'q [Tip], tips: &[T
         claims: !rows.claims.is_empty(),
         uses: !rows.uses.is_empty(),
     };
-    // What the arrays take is reserved at once: growing would copy payloads again and again.
+    // What entries and intents take is reserved at once: growing would copy payloads again and again.
     let mut arguments = PgArguments::default();
-    arguments.reserve(64, rows.entries.encoded_bytes() + rows.intents.encoded_bytes());
+    arguments.reserve(MOST_PARAMETERS, rows.entries.encoded_bytes() + rows.intents.encoded_bytes());
     let statement = rows.entries.bind(sqlx::query_with(shape.statement(), arguments));
     let mut statement = bind_tips(statement, tips)
         .bind(remembered.iter().map(|tip| tip.org.as_uuid()).collect::<Vec<_>>())

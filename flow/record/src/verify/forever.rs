@@ -52,8 +52,9 @@ async fn pass(recorder: &Recorder, key: &VerifierKey, outside: &Outside) {
                 Some(connection) => connection,
                 None => recorder.store.appender_connection().await?,
             };
-            verify_one(recorder, &mut connection, key, outside, org).await?;
-            kept = Some(connection);
+            if verify_one(recorder, &mut connection, key, outside, org).await? {
+                kept = Some(connection);
+            }
             Ok::<_, StoreError>(())
         };
         if let Err(error) = verified.await {
@@ -66,13 +67,14 @@ async fn pass(recorder: &Recorder, key: &VerifierKey, outside: &Outside) {
     }
 }
 
+/// Whether it was read to its end.
 async fn verify_one(
     recorder: &Recorder,
     connection: &mut PgConnection,
     key: &VerifierKey,
     outside: &Outside,
     org: OrgId,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let outside: Vec<Checkpoint> = outside.of(&origin(key.name(), org)).into_iter().collect();
     let depth = Depth { payloads: true, outside: &outside, pace: Pace::Gentle, until: None };
     let found = verify_over(connection, &recorder.store, key, org, depth, |_, _| {}).await?;
@@ -80,5 +82,5 @@ async fn verify_one(
     if let Some(fault) = found.faults.first() {
         breaks::halt(recorder, org, Broken { code: fault.code, seq: fault.seq }).await?;
     }
-    Ok(())
+    Ok(found.complete)
 }

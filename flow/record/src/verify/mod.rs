@@ -58,8 +58,8 @@ pub const FAULTS: [&str; 14] = [
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
-    /// Whether the whole record was read; `false` when time was up before its end, or the database failed
-    /// after something was found.
+    /// Whether the record was read to its end, or to a gap, behind which nothing can be linked; `false`
+    /// when time was up before, or the database failed after something was found.
     pub complete: bool,
     /// How many entries were read.
     pub entries: u64,
@@ -155,11 +155,12 @@ pub async fn verify_organization(
 ) -> Result<Verification, StoreError> {
     let mut connection = store.appender_connection().await?;
     let found = verify_over(&mut connection, store, key, org, depth, progress).await?;
-    connection.close().await?;
+    let _ = connection.close().await;
     Ok(found)
 }
 
-/// The same on a connection of the record's logins that is kept for several organizations.
+/// The same on a connection of the record's logins that is kept for several organizations, as long as
+/// each verification on it is complete: of another it may be dead.
 ///
 /// # Errors
 /// As [`verify_organization`].
@@ -172,27 +173,37 @@ pub async fn verify_over(
     progress: impl FnMut(u64, u64),
 ) -> Result<Verification, StoreError> {
     let mut found = Verification::default();
-    // Checkpoints before the head: entries are only ever added, so what a checkpoint vouches for was
-    // there when the head is read, and no transaction has to stay open for the length of a record.
-    let roots = expected_roots(connection, key, org, depth.outside, &mut found).await?;
-    match lists::head(connection, org).await? {
-        Some(head) => {
-            let run = Run { store, org, depth, end: head.seq, signed: head.totals.signed };
-            match run.walk(connection, roots, &mut found, progress).await {
-                Ok(read) => {
-                    if read.whole {
-                        read.conclude(&head.entry_hash, head.totals, run.end, &mut found);
-                    }
-                    found.complete = read.whole;
-                }
-                Err(error) if found.is_intact() => return Err(error),
-                // Whoever broke it may see to it that the rest does not read.
-                Err(error) => tracing::warn!(%error, %org, "a broken record was not read to its end"),
-            }
-        }
-        None => found.fault("head_differs", 0),
+    match verify_into(&mut found, connection, store, (key, org), depth, progress).await {
+        Err(error) if found.is_intact() => return Err(error),
+        // Whoever broke it may see to it that the rest does not read.
+        Err(error) => tracing::warn!(%error, %org, "a broken record was not read to its end"),
+        Ok(()) => {}
     }
     Ok(found)
+}
+
+async fn verify_into(
+    found: &mut Verification,
+    connection: &mut PgConnection,
+    store: &Store,
+    (key, org): (&VerifierKey, OrgId),
+    depth: Depth<'_>,
+    progress: impl FnMut(u64, u64),
+) -> Result<(), StoreError> {
+    // Checkpoints before the head: entries are only ever added, so what a checkpoint vouches for was
+    // there when the head is read, and no transaction has to stay open for the length of a record.
+    let roots = expected_roots(connection, key, org, depth.outside, found).await?;
+    let Some(head) = lists::head(connection, org).await? else {
+        found.fault("head_differs", 0);
+        return Ok(());
+    };
+    let run = Run { store, org, depth, end: head.seq, signed: head.totals.signed };
+    let read = run.walk(connection, roots, found, progress).await?;
+    if read.whole {
+        read.conclude(&head.entry_hash, head.totals, run.end, found);
+    }
+    found.complete = read.whole;
+    Ok(())
 }
 
 /// How many entries these organizations' records have, by their heads.
