@@ -42,6 +42,10 @@ permissions!(
     IntentsSubmit = "intents:submit",
     /// Read intents and their evidence.
     IntentsRead = "intents:read",
+    /// Read escalated intents and what people answered.
+    ApprovalsRead = "approvals:read",
+    /// Approve and reject escalated intents.
+    ApprovalsDecide = "approvals:decide",
     /// Redeem a token.
     TokensVerify = "tokens:verify",
     /// Revoke tokens.
@@ -74,6 +78,10 @@ permissions!(
     PoliciesRead = "policies:read",
     /// Write, activate and withdraw policies, apply packs.
     PoliciesManage = "policies:manage",
+    /// Read connectors (never their credentials).
+    ConnectorsRead = "connectors:read",
+    /// Create, change, test and retire connectors, and write their credentials.
+    ConnectorsManage = "connectors:manage",
     /// Read the organization's settings.
     SettingsRead = "settings:read",
     /// Change the organization's settings.

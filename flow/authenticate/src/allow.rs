@@ -99,6 +99,8 @@ pub mod permission {
     types!(
         IntentsSubmit,
         IntentsRead,
+        ApprovalsRead,
+        ApprovalsDecide,
         TokensVerify,
         TokensRevoke,
         SigningKeysRead,
@@ -115,6 +117,8 @@ pub mod permission {
         ActionsManage,
         PoliciesRead,
         PoliciesManage,
+        ConnectorsRead,
+        ConnectorsManage,
         SettingsRead,
         SettingsManage,
         RecordRead,
