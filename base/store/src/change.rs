@@ -48,6 +48,13 @@ impl Change {
         Self { kind, refs: vec![reference], payload, subject: None, correlation: None, epoch, halt: None }
     }
 
+    /// The same, with another reference.
+    #[must_use]
+    pub fn with(mut self, reference: (&'static str, String)) -> Self {
+        self.refs.push(reference);
+        self
+    }
+
     /// The same, sealed under the key of the person or agent it is about.
     #[must_use]
     pub fn about(mut self, subject: PrincipalId) -> Self {

@@ -74,6 +74,12 @@ codes!(
     403 TokenReplayed = "token_replayed",
     /// The token, its key or its organization's tokens were revoked.
     403 TokenRevoked = "token_revoked",
+    /// Nobody answers their own request.
+    403 SelfApproval = "self_approval",
+    /// The escalation asks people in another role.
+    403 ApproverRequired = "approver_required",
+    /// The caller is not another person than one who agreed before.
+    403 ApproverNotDistinct = "approver_not_distinct",
     /// There is no such thing in the caller's organization, or no such route.
     404 NotFound = "not_found",
     /// The route does not take this method.
@@ -114,6 +120,20 @@ codes!(
     409 HaltUnchanged = "halt_unchanged",
     /// The organization would be left without an administrator.
     409 LastAdmin = "last_admin",
+    /// The intent was not escalated, so there is nothing to release.
+    409 IntentNotEscalated = "intent_not_escalated",
+    /// People have not answered enough yet.
+    409 ApprovalPending = "approval_pending",
+    /// The escalation waits for nobody any more.
+    409 ApprovalEnded = "approval_ended",
+    /// The caller answered before.
+    409 AlreadyAnswered = "already_answered",
+    /// The caller has not answered.
+    409 NotAnswered = "not_answered",
+    /// What is asked for now is not what was approved.
+    409 IntentChanged = "intent_changed",
+    /// The intent was released before: an approval is good once.
+    409 IntentReleased = "intent_released",
     /// The idempotency key was used for another request.
     409 IdempotencyConflict = "idempotency_conflict",
     /// The data was erased by destroying its key.

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::ApprovalState;
+
 /// What a caller asks to do.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -31,6 +33,10 @@ pub struct SubmitIntent {
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub token: bool,
+    /// Whether an allowed intent is carried out by the server, through its connector, instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(default = false)]
+    pub execute: bool,
 }
 
 const fn yes() -> bool {
@@ -85,6 +91,9 @@ pub struct IntentAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub token_expires_at: Option<Timestamp>,
+    /// What came of executing it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<Execution>,
     /// Where the decision stands in the record.
     pub record: RecordRef,
 }
@@ -145,8 +154,79 @@ pub struct IntentDetail {
     pub decision: Value,
     /// The token's claims without its nonce, if one was minted.
     pub token: Value,
+    /// What people answered; only when it was escalated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalState>,
+    /// What came of executing it; only when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<Execution>,
     /// Where the decision stands in the record.
     pub record: RecordRef,
+}
+
+/// How an execution stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionStatus {
+    /// Under way.
+    Open,
+    /// The system did it.
+    Succeeded,
+    /// The system refused it, or was not reached.
+    Failed,
+    /// Nobody knows: it may have been done. Look at the system before asking for it again.
+    OutcomeUnknown,
+}
+
+/// An execution, and what came back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Execution {
+    /// Through which connector.
+    pub connector: String,
+    /// How it stands.
+    pub status: ExecutionStatus,
+    /// The HTTP status that came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// What came back, for a day: as JSON where it is JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub answer: Option<Value>,
+    /// The same as base64, where it is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_base64: Option<String>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub closed_at: Option<Timestamp>,
+}
+
+/// What to release of an approved intent. What stands here must be what was approved: it is compared, and
+/// never taken.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub struct ReleaseIntent {
+    /// The action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// On what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceRef>,
+    /// How, exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct WaitQuery {
+    /// Seconds to wait, at most 25, while people have not answered or an execution is under way; the
+    /// answer comes at once when that changes.
+    #[param(minimum = 0, maximum = 25, default = 0)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<u32>,
 }
 
 /// Which intents.

@@ -6,6 +6,7 @@
 mod actions;
 mod agents;
 mod api_keys;
+mod approvals;
 mod code;
 mod delegations;
 mod emergency;
@@ -25,14 +26,18 @@ pub mod words;
 pub use actions::{Action, ActionEffect, PutAction, RetiredAction};
 pub use agents::{Agent, ChangeAgent, CreateAgent};
 pub use api_keys::{ApiKey, CreateApiKey, IssuedApiKey, RevokeApiKey, RotateApiKey};
+pub use approvals::{
+    AnswerTaken, AnswerWord, Answering, Approval, ApprovalQuery, ApprovalState, ApprovalStatus, GivenAnswer,
+    Requirement,
+};
 pub use code::Code;
 pub use delegations::{CreateDelegation, Delegation};
 pub use emergency::{EmergencyOrder, EmergencyState};
 pub use envelope::{Data, ErrorBody, Failure, List, ListQuery, Page};
 pub use installation::{Health, Readiness};
 pub use intents::{
-    IntentAnswer, IntentDetail, IntentQuery, IntentStatus, IntentSummary, RecordRef, ResourceRef,
-    SubmitIntent,
+    Execution, ExecutionStatus, IntentAnswer, IntentDetail, IntentQuery, IntentStatus, IntentSummary,
+    RecordRef, ReleaseIntent, ResourceRef, SubmitIntent, WaitQuery,
 };
 pub use me::{Me, MyKey};
 pub use members::{ChangeMember, CreateMember, Member};

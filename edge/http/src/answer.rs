@@ -4,6 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use chancery_api::{Data, List, Page};
 use chancery_store::Receipt;
+use futures_util::{Stream, StreamExt as _};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -155,6 +156,40 @@ impl Respond for Plain {
 
     fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
         operation.response("200", ResponseBuilder::new().description("the document").build())
+    }
+}
+
+/// A stream of server-sent events.
+pub struct Events(Body);
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Events(..)")
+    }
+}
+
+impl Events {
+    /// What is said first, and then the rest.
+    pub fn new(
+        first: impl Stream<Item = Bytes> + Send + 'static,
+        rest: impl Stream<Item = Bytes> + Send + 'static,
+    ) -> Self {
+        Self(Body::from_stream(first.chain(rest).map(Ok::<_, std::convert::Infallible>)))
+    }
+}
+
+impl Respond for Events {
+    fn respond(self) -> Response<Body> {
+        let mut response = Response::new(self.0);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        response
+    }
+
+    fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
+        let content = ContentBuilder::new().build();
+        let response = ResponseBuilder::new().description("events").content("text/event-stream", content);
+        operation.response("200", response.build())
     }
 }
 

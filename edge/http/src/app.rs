@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chancery_approve::Waits;
 use chancery_authenticate::{Authenticator, Entrance};
 use chancery_crypto::Random;
 use chancery_evidence::VerifierKey;
@@ -56,6 +57,8 @@ pub struct App {
     pub policies: PolicyCache,
     /// What the record is held to.
     pub witness: Witness,
+    /// Who waits for what becomes of intents.
+    pub waits: Waits,
     /// Writes the record.
     pub recorder: Recorder,
     /// The time.

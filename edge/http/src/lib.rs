@@ -38,7 +38,7 @@ mod serve;
 mod strict;
 mod way;
 
-pub use answer::{Answer, Created, Many, Plain, RECORD_SEQ, Respond};
+pub use answer::{Answer, Created, Events, Many, Plain, RECORD_SEQ, Respond};
 pub use app::{App, Witness};
 pub use cx::{Cx, Inner, Inside};
 pub use error::ApiError;

@@ -1,6 +1,7 @@
 //! Which failure of which stage is which code: the one place where errors become answers.
 
 use chancery_api::Code;
+use chancery_approve::AnswerError;
 use chancery_decide::{CatalogueError, CompileError};
 use chancery_keys::NoteError;
 use chancery_keys::agent::AgentError;
@@ -100,6 +101,7 @@ impl From<RecordError> for ApiError {
                 tracing::error!("a token of a trusted key rests on no recorded decision");
                 Self::new(Code::TokenInvalid, "the token is not valid for this").because(text)
             }
+            RecordError::Released => Self::new(Code::IntentReleased, text),
             RecordError::KeyReused => Self::new(Code::IdempotencyConflict, text).at("idempotency-key"),
             RecordError::Busy => unavailable().because(text),
             RecordError::Unavailable => Self::new(
@@ -111,6 +113,22 @@ impl From<RecordError> for ApiError {
             RecordError::Store(error) => error.into(),
             RecordError::Refused | RecordError::Payload(_) => Self::internal("the entry can't be written"),
         }
+    }
+}
+
+impl From<AnswerError> for ApiError {
+    fn from(error: AnswerError) -> Self {
+        let text = error.to_string();
+        let code = match error {
+            AnswerError::Own(_) => Code::SelfApproval,
+            AnswerError::Role => Code::ApproverRequired,
+            AnswerError::NotAnother => Code::ApproverNotDistinct,
+            AnswerError::Answered => Code::AlreadyAnswered,
+            AnswerError::Unanswered => Code::NotAnswered,
+            AnswerError::Ended(_) => Code::ApprovalEnded,
+            AnswerError::Store(error) => return error.into(),
+        };
+        Self::new(code, text)
     }
 }
 

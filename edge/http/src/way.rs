@@ -4,21 +4,26 @@
 //! request ─▶ authenticate ─▶ enter ─▶ screen ─▶ decide ─┬▶ Refusal ────▶ record
 //!            Caller          Entered  Cleared           ├▶ Escalation ─▶ record
 //!                                                       └▶ Permit ─▶ mint ─▶ record ─▶ the token
+//!
+//! an approved intent ─▶ authenticate ─▶ enter ─▶ recall ─▶ decide ─▶ …   as above, with who agreed
+//!                                                Cleared
 //! ```
 //!
 //! Authenticate and enter happen in the route's guard, for every route alike; [`submit`] begins
-//! with the proof of both. Each stage takes the proof of the one before, so none can be skipped,
+//! with the proof of both. An approval releases nothing by itself: [`release`] screens what was recorded
+//! and decides on it again. Each stage takes the proof of the one before, so none can be skipped,
 //! and nothing is released but by what [`chancery_record::Recorder::open`] gives back.
 
 use chancery_api::Code;
+use chancery_approve::Agreed;
 use chancery_authenticate::{Allow, Allowed, permission::IntentsSubmit};
 use chancery_decide::{Circumstances, Delegation, Permit, Subject, Thresholds, Verdict, decide};
 use chancery_mint::signing_keys::{self, Forge, SigningKeyError};
 use chancery_mint::{Lifetime, Minted, Terms, mint};
-use chancery_model::{MemberId, Principal};
+use chancery_model::{IntentId, MemberId, Principal, Role};
 use chancery_people::{delegation, member};
-use chancery_record::{Actor, IdempotencyKey, Opening, Outcome};
-use chancery_screen::{Cleared, Draft, ScreenError, screen};
+use chancery_record::{Actor, IdempotencyKey, Opened, Opening, Outcome};
+use chancery_screen::{Cleared, Draft, RecallError, ScreenError, recall, screen};
 
 use crate::{ApiError, App};
 
@@ -40,6 +45,45 @@ pub(crate) async fn submit(
     request: Request,
 ) -> Result<Opening, ApiError> {
     let cleared = screen(caller, request.draft, &*app.clock, &*app.random)?;
+    let outcome = match verdict(app, cleared, &[]).await? {
+        Verdict::Permit(permit) if request.token => Outcome::Minted(Box::new(minted(app, permit).await?)),
+        Verdict::Permit(permit) => Outcome::Permit(permit),
+        Verdict::Escalation(escalation) => Outcome::Escalation(escalation),
+        Verdict::Refusal(refusal) => Outcome::Refusal(refusal),
+    };
+    Ok(app.recorder.open(outcome, request.idempotency.as_ref()).await?)
+}
+
+/// The way of an intent that people agreed to: what was recorded is screened and decided on again, with
+/// the roles of those who agreed and still may, and only a permit of that is released.
+pub(crate) async fn release(
+    app: &App,
+    caller: Allowed<IntentsSubmit>,
+    approved: &Approved,
+) -> Result<Opened, ApiError> {
+    let Approved { intent, recorded, agreed } = approved;
+    let cleared = recall(caller, *intent, recorded, &agreed.intent_hash)?;
+    let outcome = match verdict(app, cleared, &agreed.roles).await? {
+        Verdict::Permit(permit) => Outcome::Minted(Box::new(minted(app, permit).await?)),
+        Verdict::Escalation(escalation) => Outcome::Escalation(escalation),
+        Verdict::Refusal(refusal) => Outcome::Refusal(refusal),
+    };
+    Ok(app.recorder.open_again(outcome, agreed.seq).await?)
+}
+
+/// An intent that people agreed to.
+#[derive(Debug)]
+pub(crate) struct Approved {
+    /// Which.
+    pub(crate) intent: IntentId,
+    /// The intent as its entry holds it.
+    pub(crate) recorded: serde_json::Value,
+    /// Who agreed.
+    pub(crate) agreed: Agreed,
+}
+
+/// Decides on what was screened, by what is so now.
+async fn verdict(app: &App, cleared: Cleared, agreed: &[Role]) -> Result<Verdict, ApiError> {
     let policies = app.policies.of(&app.store, cleared.caller().scope()).await?;
     let (on_behalf_of, delegation) = delegator(app, &cleared).await?;
     let settings = cleared.caller().settings();
@@ -48,15 +92,10 @@ pub(crate) async fn submit(
         thresholds: Thresholds::new(settings.escalate_at, settings.deny_at).map_err(ApiError::internal)?,
         on_behalf_of,
         delegation,
+        agreed,
         now: app.clock.now(),
     };
-    let outcome = match decide(cleared, &circumstances) {
-        Verdict::Permit(permit) if request.token => Outcome::Minted(Box::new(minted(app, permit).await?)),
-        Verdict::Permit(permit) => Outcome::Permit(permit),
-        Verdict::Escalation(escalation) => Outcome::Escalation(escalation),
-        Verdict::Refusal(refusal) => Outcome::Refusal(refusal),
-    };
-    Ok(app.recorder.open(outcome, request.idempotency.as_ref()).await?)
+    Ok(decide(cleared, &circumstances))
 }
 
 /// The member in whose name the caller asks, as the database knows them, and whether a stored
@@ -77,7 +116,7 @@ async fn delegator(app: &App, cleared: &Cleared) -> Result<(Option<Subject>, Del
     Ok((Some(subject(id, member.role)), delegation))
 }
 
-const fn subject(id: MemberId, role: chancery_model::Role) -> Subject {
+const fn subject(id: MemberId, role: Role) -> Subject {
     Subject { principal: Principal::Member(id), role, owner: None }
 }
 
@@ -119,6 +158,16 @@ impl From<ScreenError> for ApiError {
         match error {
             ScreenError::Draft(error) => Self::new(Code::ValidationError, error.rule).at(error.field),
             ScreenError::Halted => Self::new(Code::OrganizationHalted, "the organization is halted"),
+        }
+    }
+}
+
+impl From<RecallError> for ApiError {
+    fn from(error: RecallError) -> Self {
+        match error {
+            RecallError::Halted => Self::new(Code::OrganizationHalted, "the organization is halted"),
+            RecallError::Elsewhere => Self::not_found(),
+            RecallError::Changed(_) => Self::internal(error),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use chancery_approve::Waits;
 use chancery_authenticate::{Authenticator, Entrance, KnownEpochs};
 use chancery_config::{Config, Server};
 use chancery_decide::{Catalogue, Layer, ParseCache, Policies, PolicySource, check_policy};
@@ -50,6 +51,7 @@ pub(crate) fn make(
         signing_keys: SigningKeys::default(),
         key_pool: KeyPool::fill(Stock::default()),
         witness,
+        waits: Waits::default(),
         recorder: books.recorder.clone(),
         clock: around.clock,
         random: around.random,

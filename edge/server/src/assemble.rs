@@ -29,7 +29,7 @@ use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::founding::{AnotherKey, Founded, Founder, Founding};
 use crate::listen::{Listener, Most};
-use crate::{app, background, naming, tend, tls};
+use crate::{app, background, naming, sweep, tend, tls};
 
 /// The most connections at once.
 const MOST_CONNECTIONS: usize = 4_096;
@@ -200,6 +200,12 @@ impl Running {
             &lost,
             "signing_keys",
             tend::tend_forever(store(), books.recorder.clone(), stop_working.clone()),
+        );
+        background::guard(
+            &work,
+            &lost,
+            "sweep",
+            sweep::sweep_forever(store(), books.recorder.clone(), stop_working.clone()),
         );
         background::guard(&work, &lost, "checkpoints", checkpointer.run(every, stop()));
         background::guard(

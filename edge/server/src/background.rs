@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chancery_approve::CHANNEL;
 use chancery_authenticate::KnownEpochs;
 use chancery_http::App;
 use chancery_keys::LastUsed;
@@ -44,7 +45,7 @@ pub(crate) fn guard(
     });
 }
 
-/// Hears of changed organizations from other processes, until told to stop. Whatever is missed while
+/// Hears of changed organizations and intents from other processes, until told to stop. Whatever is missed while
 /// nobody listens makes every cached key suspect.
 pub(crate) async fn hear_epochs(app: Arc<App>, stop: CancellationToken) {
     loop {
@@ -52,6 +53,7 @@ pub(crate) async fn hear_epochs(app: Arc<App>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             lost = listen(&app) => {
                 app.authenticator.forget_all();
+                app.waits.wake_all();
                 if let Err(error) = lost {
                     tracing::warn!(%error, "changes of other servers are not heard for a moment");
                 }
@@ -66,11 +68,19 @@ pub(crate) async fn hear_epochs(app: Arc<App>, stop: CancellationToken) {
 
 async fn listen(app: &App) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(app.store.worker()).await?;
-    listener.listen("chancery_epoch").await?;
+    listener.listen_all(["chancery_epoch", CHANNEL]).await?;
     // Whatever changed before we listened.
     app.authenticator.forget_all();
+    app.waits.wake_all();
     while let Some(told) = listener.try_recv().await? {
-        learn(app.authenticator.epochs(), told.payload());
+        match told.channel() {
+            CHANNEL => {
+                if let Ok(told) = told.payload().parse() {
+                    app.waits.wake(told);
+                }
+            }
+            _ => learn(app.authenticator.epochs(), told.payload()),
+        }
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ mod naming;
 pub mod operate;
 mod run;
 pub mod serve;
+pub mod sweep;
 pub mod tend;
 pub mod terminal;
 mod tls;

@@ -99,6 +99,27 @@ pub struct Requirement {
     pub timeout_seconds: u32,
 }
 
+impl Requirement {
+    /// Whether people with these roles, each of them another person, are those it asks for. An admin
+    /// decides wherever an approver may.
+    #[must_use]
+    pub fn is_met_by(&self, agreed: &[Role]) -> bool {
+        let count = agreed.iter().filter(|role| may_answer(**role, self.role)).count();
+        count >= usize::from(self.approvals)
+    }
+}
+
+/// Whether a person with role `role` may answer where `asked` is asked for.
+#[must_use]
+pub const fn may_answer(role: Role, asked: Role) -> bool {
+    match asked {
+        Role::Admin => matches!(role, Role::Admin),
+        Role::Approver => matches!(role, Role::Approver | Role::Admin),
+        // A policy can't ask for these.
+        Role::Viewer | Role::Operator | Role::Agent => false,
+    }
+}
+
 /// A decision with everything that explains it: what the API answers and the record keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {

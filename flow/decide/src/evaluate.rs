@@ -43,9 +43,10 @@ fn pass_gates(
         trace.fail("policy_installation", "policy_error", "the request can't be put to the policies")
     })?;
     let evaluators = questions.evaluators();
-    installation(policies, slice, &evaluators, trace)?;
-    organization(policies, slice, &evaluators, trace)?;
-    risk(thresholds, trace)
+    let asked = Asked { policies, agreed: facts.agreed };
+    installation(asked, slice, &evaluators, trace)?;
+    organization(asked, slice, &evaluators, trace)?;
+    risk(thresholds, facts.agreed, trace)
 }
 
 fn catalogue<'p>(
@@ -93,28 +94,36 @@ fn delegation(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Refused> {
     Ok(())
 }
 
+/// What both layers are asked with: the policies, and the roles of the people who agreed.
+#[derive(Clone, Copy)]
+struct Asked<'p> {
+    policies: &'p Policies,
+    agreed: &'p [Role],
+}
+
 fn installation(
-    policies: &Policies,
+    asked: Asked<'_>,
     slice: &Slice,
     evaluators: &[Evaluator<'_>],
     trace: &mut Trace,
 ) -> Result<(), Refused> {
-    let gate = LayerGate { policies, layer: Layer::Installation, name: "policy_installation" };
+    let gate = LayerGate { asked, layer: Layer::Installation, name: "policy_installation" };
     let forbids = gate.ask(&slice.installation, evaluators, trace)?;
-    let escalates = gate.hold_forbids(&forbids.all(), trace)?;
-    if !escalates {
-        trace.pass(gate.name, "no policy of the installation forbids it");
+    match gate.hold_forbids(&forbids.all(), trace)? {
+        Held::Asks => {}
+        Held::Agreed => trace.pass(gate.name, "the people whom it asks for agreed"),
+        Held::Nothing => trace.pass(gate.name, "no policy of the installation forbids it"),
     }
     Ok(())
 }
 
 fn organization(
-    policies: &Policies,
+    asked: Asked<'_>,
     slice: &Slice,
     evaluators: &[Evaluator<'_>],
     trace: &mut Trace,
 ) -> Result<(), Refused> {
-    let gate = LayerGate { policies, layer: Layer::Organization, name: "policy_organization" };
+    let gate = LayerGate { asked, layer: Layer::Organization, name: "policy_organization" };
     // Permits and forbids both, before either is looked at: an error in any of them refuses.
     let forbids = gate.ask(&slice.forbids, evaluators, trace)?;
     let permits = gate.ask(&slice.permits, evaluators, trace)?;
@@ -130,13 +139,17 @@ fn organization(
     for (rule, policy) in permits.all() {
         trace.permitted(message(rule, || format!("permitted by policy `{}`", policy.name)), policy);
     }
-    if !gate.hold_forbids(&forbids, trace)? {
-        trace.pass(gate.name, "a policy permits it and none forbids it");
+    match gate.hold_forbids(&forbids, trace)? {
+        Held::Asks => {}
+        Held::Agreed => {
+            trace.pass(gate.name, "a policy permits it and the people whom others ask for agreed")
+        }
+        Held::Nothing => trace.pass(gate.name, "a policy permits it and none forbids it"),
     }
     Ok(())
 }
 
-fn risk(thresholds: Thresholds, trace: &mut Trace) -> Result<(), Refused> {
+fn risk(thresholds: Thresholds, agreed: &[Role], trace: &mut Trace) -> Result<(), Refused> {
     let score = trace.risk.score;
     if score >= thresholds.deny_at() {
         let message = format!("the risk score {score} reaches the limit of {}", thresholds.deny_at());
@@ -152,6 +165,11 @@ fn risk(thresholds: Thresholds, trace: &mut Trace) -> Result<(), Refused> {
             message: None,
             policy: None,
         };
+        if requirement.is_met_by(agreed) {
+            trace.agreed(Reason { code: "approved", message: message.into(), policy: None });
+            trace.pass("risk", "the people whom the risk score needs agreed");
+            return Ok(());
+        }
         let reason = Reason { code: "risk_needs_approval", message: message.into(), policy: None };
         trace.escalate("risk", reason, requirement);
     } else {
@@ -184,9 +202,19 @@ impl<'p> Answers<'p> {
 
 #[derive(Clone, Copy)]
 struct LayerGate<'p> {
-    policies: &'p Policies,
+    asked: Asked<'p>,
     layer: Layer,
     name: &'static str,
+}
+
+/// What a layer's forbids come to, where none is plain.
+enum Held {
+    /// None applies.
+    Nothing,
+    /// All that apply are lifted by people.
+    Agreed,
+    /// People have to agree.
+    Asks,
 }
 
 impl<'p> LayerGate<'p> {
@@ -203,7 +231,7 @@ impl<'p> LayerGate<'p> {
             let mut applied = Vec::new();
             for rule in rules {
                 let holds = rule.condition.holds(evaluator);
-                match (holds, self.policies.source(self.layer, rule)) {
+                match (holds, self.asked.policies.source(self.layer, rule)) {
                     (Ok(false), _) => {}
                     (Ok(true), Some(policy)) => applied.push((&**rule, policy)),
                     (Err(Undecidable), Some(policy)) => return Err(self.policy_error(policy, trace)),
@@ -232,13 +260,13 @@ impl<'p> LayerGate<'p> {
         Err(trace.fail_by(self.name, "forbidden", reasons))
     }
 
-    /// Refuses if one of them can't be lifted, asks people for the others. Says whether it asks.
-    fn hold_forbids(self, forbids: &[Applied<'p>], trace: &mut Trace) -> Result<bool, Refused> {
+    /// Refuses if one of them can't be lifted; the others are, by the people who agreed, or ask for more.
+    fn hold_forbids(self, forbids: &[Applied<'p>], trace: &mut Trace) -> Result<Held, Refused> {
         self.refuse_plain_forbids(forbids, trace)?;
+        let mut held = if forbids.is_empty() { Held::Nothing } else { Held::Agreed };
         for (rule, policy) in forbids {
             let Some(escalation) = &rule.escalation else { continue };
             let text = message(rule, || format!("policy `{}` wants people to agree", policy.name));
-            let reason = Reason { code: "approval_required", message: text, policy: Some((*policy).clone()) };
             let requirement = Requirement {
                 role: escalation.role,
                 approvals: escalation.approvals,
@@ -246,9 +274,15 @@ impl<'p> LayerGate<'p> {
                 message: rule.message.clone(),
                 policy: Some((*policy).clone()),
             };
-            trace.escalate(self.name, reason, requirement);
+            let reason = |code| Reason { code, message: text, policy: Some((*policy).clone()) };
+            if requirement.is_met_by(self.asked.agreed) {
+                trace.agreed(reason("approved"));
+            } else {
+                trace.escalate(self.name, reason("approval_required"), requirement);
+                held = Held::Asks;
+            }
         }
-        Ok(!forbids.is_empty())
+        Ok(held)
     }
 }
 

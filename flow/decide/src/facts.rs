@@ -50,6 +50,8 @@ pub struct Facts<'a> {
     pub environment: Environment,
     /// The connector that would carry it out.
     pub connector: Option<&'a str>,
+    /// The roles of the people who agreed to exactly this, each another person; none at first.
+    pub agreed: &'a [Role],
     /// The moment of the decision.
     pub now: Timestamp,
 }

@@ -10,7 +10,8 @@
 //! forbid as well as a permit, and goes on; here any such error refuses.
 //!
 //! A forbid may carry annotations that let people lift it: `@escalate("approver")`,
-//! `@approvals("2")` (else 1), `@timeout("4h")` (else a day), and `@message("…")` for them to read.
+//! `@approvals("2")` (else 1), `@timeout("4h")` (else a day), and `@message("…")` for them to read. An
+//! intent to which people agreed is decided on again, with their roles among its facts.
 
 #![cfg_attr(
     test,
@@ -47,7 +48,7 @@ pub use action::{ActionDefinition, ActionEffect};
 pub use cache::ParseCache;
 pub use catalogue::{Action, Catalogue, CatalogueError, MAX_ACTIONS};
 pub use check::{PolicyCheck, check_policy};
-pub use decision::{Decision, Effect, Gate, Layer, Outcome, PolicyRef, Reason, Requirement};
+pub use decision::{Decision, Effect, Gate, Layer, Outcome, PolicyRef, Reason, Requirement, may_answer};
 pub use evaluate::evaluate;
 pub use facts::{Delegation, Facts, Subject};
 pub use pack::Pack;

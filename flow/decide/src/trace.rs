@@ -12,6 +12,7 @@ pub(crate) struct Refused(());
 pub(crate) struct Trace {
     pub(crate) risk: Risk,
     reasons: Vec<Reason>,
+    agreed: Vec<Reason>,
     permits: Vec<Reason>,
     gates: Vec<Gate>,
     requirements: Vec<Requirement>,
@@ -28,6 +29,11 @@ impl Trace {
 
     pub(crate) fn permitted(&mut self, message: Cow<'static, str>, policy: &PolicyRef) {
         self.permits.push(Reason { code: "permitted", message, policy: Some(policy.clone()) });
+    }
+
+    /// What would have asked people, and people agreed to.
+    pub(crate) fn agreed(&mut self, reason: Reason) {
+        self.agreed.push(reason);
     }
 
     /// A gate may escalate for several reasons; it stands in the trace once.
@@ -65,6 +71,7 @@ impl Trace {
         let reason = reasons.first().map_or(Cow::Borrowed("refused"), |reason| reason.message.clone());
         self.gates.push(Gate { gate, outcome: Outcome::Fail, reason });
         self.reasons = reasons;
+        self.agreed.clear();
         self.permits.clear();
         self.requirements.clear();
         Refused(())
@@ -77,6 +84,7 @@ impl Trace {
             Ok(()) => Effect::Escalate,
         };
         // Last, for what decided comes first: a permit decides only where nobody has to agree.
+        self.reasons.append(&mut self.agreed);
         self.reasons.append(&mut self.permits);
         let mut policies: Vec<PolicyRef> = Vec::with_capacity(self.reasons.len());
         for policy in self.reasons.iter().filter_map(|reason| reason.policy.as_ref()) {

@@ -3,7 +3,7 @@
 //! The three kinds of verdict are proofs: only [`decide`] makes them, and the record takes all
 //! three through one door. Nothing mints without a [`Permit`].
 
-use chancery_model::Timestamp;
+use chancery_model::{Role, Timestamp};
 use chancery_screen::Cleared;
 
 use crate::{Decision, Delegation, Effect, Facts, Policies, Subject, Thresholds, evaluate};
@@ -19,6 +19,9 @@ pub struct Circumstances<'a> {
     pub on_behalf_of: Option<Subject>,
     /// Whether a stored delegation covers that.
     pub delegation: Delegation,
+    /// The roles of the people who agreed to exactly this intent, each another person. None when it is
+    /// decided on for the first time.
+    pub agreed: &'a [Role],
     /// The moment of the decision.
     pub now: Timestamp,
 }
@@ -133,6 +136,7 @@ pub fn decide(cleared: Cleared, circumstances: &Circumstances<'_>) -> Verdict {
             context: &intent.context,
             environment: intent.environment,
             connector: intent.connector.as_ref().map(chancery_model::Audience::as_str),
+            agreed: circumstances.agreed,
             now: circumstances.now,
         },
     );

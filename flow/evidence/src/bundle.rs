@@ -20,6 +20,10 @@ pub mod kind {
     pub const ESCALATED: &str = "intent.escalated";
     /// An intent was refused.
     pub const DENIED: &str = "intent.denied";
+    /// An escalated intent was decided on again and allowed, after people agreed.
+    pub const RELEASED: &str = "intent.released";
+    /// An escalated intent was decided on again and refused, although people agreed.
+    pub const RELEASE_DENIED: &str = "intent.release_denied";
     /// What an intent asked for was done, or failed.
     pub const CLOSED: &str = "intent.closed";
     /// A token was redeemed.

@@ -64,6 +64,12 @@ pub(crate) fn header(algorithm: Algorithm, kid: &str) -> String {
 }
 
 impl<'a> UnverifiedToken<'a> {
+    /// When it says that it expires, in seconds since the Unix epoch.
+    #[must_use]
+    pub const fn expires_at(&self) -> i64 {
+        self.claims.exp
+    }
+
     /// Reads the compact form (RFC 7515 §3.1), strictly: one token has one text.
     ///
     /// # Errors

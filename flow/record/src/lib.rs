@@ -1,7 +1,8 @@
 //! The record: every decision, redemption and change, appended once, chained, committed to, sealed.
 //!
-//! [`Recorder`] is the only holder of the right to commit. Its three doors are [`Recorder::open`]
-//! for verdicts, [`Recorder::redeem`] for tokens and [`Recorder::commit`] for mutations; each gives
+//! [`Recorder`] is the only holder of the right to commit. Its doors are [`Recorder::open`] for verdicts
+//! and [`Recorder::open_again`] for those after an approval, [`Recorder::redeem`] for tokens,
+//! [`Recorder::close_call`] for what became of a call, and [`Recorder::commit`] for mutations; each gives
 //! a [`chancery_store::Receipt`], and nothing is released without one.
 
 #![cfg_attr(
@@ -15,9 +16,11 @@
     )
 )]
 
+mod again;
 mod breaks;
 mod chain;
 pub mod checkpoint;
+mod close;
 mod committer;
 mod entry;
 pub mod evidence;
@@ -25,18 +28,21 @@ pub mod idempotency;
 mod intents;
 pub mod meters;
 mod open;
+mod payload;
 pub mod query;
 mod recorder;
 mod redeem;
+pub mod releases;
 mod scan;
 mod tree;
 pub mod verify;
 
 use chancery_store::Migration;
 
+pub use close::Conclusion;
 pub use entry::OpenedPayload;
-pub use open::{IdempotencyKey, Opened, Opening, Outcome, Replayed};
-pub use recorder::{Actor, QueueLimits, RecordError, Recorder};
+pub use open::{CallTerms, Engaged, IdempotencyKey, Opened, Opening, Outcome, Replayed};
+pub use recorder::{Actor, QueueLimits, RecordError, Recorder, hold_head};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] = &[
@@ -51,4 +57,5 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "fewer index entries",
         sql: include_str!("../migrations/0056_fewer_index_entries.sql"),
     },
+    Migration { version: 57, name: "releases", sql: include_str!("../migrations/0057_releases.sql") },
 ];

@@ -1,13 +1,12 @@
 //! Opening: every verdict goes through here, and only what comes out releases an answer or a token.
 
-use std::fmt::{self, Write as _};
-
+use chancery_approve::{Ask, Escalated};
 use chancery_crypto::{DataKey, Random};
 use chancery_decide::{Decision, Escalation, Permit, Refusal};
-use chancery_evidence::Hex;
+use chancery_evidence::kind;
 use chancery_mint::Minted;
-use chancery_model::{Environment, IntentId, OrgId, Principal, PrincipalId, TokenId};
-use chancery_screen::{Cleared, Intent};
+use chancery_model::{Audience, Environment, IntentId, OrgId, PrincipalId, TokenId};
+use chancery_screen::Cleared;
 use chancery_store::{Keyring, KeyringError, Receipt, StoreError};
 use secrecy::SecretString;
 
@@ -15,6 +14,8 @@ use crate::committer::{Answer, Job};
 use crate::entry::Words;
 use crate::idempotency::{Claim, Earlier};
 use crate::intents::{IntentRow, token_context};
+use crate::payload::{decided, decided_refs};
+use crate::releases::{Carries, Release};
 use crate::{RecordError, Recorder};
 
 /// A verdict, with the token if one was minted.
@@ -22,6 +23,8 @@ use crate::{RecordError, Recorder};
 pub enum Outcome {
     /// Permitted, and a token minted for it.
     Minted(Box<Minted>),
+    /// Permitted, and called by us through a connector once it is recorded.
+    Call(Permit, CallTerms),
     /// Permitted, without a token.
     Permit(Permit),
     /// Escalated.
@@ -36,7 +39,7 @@ impl Outcome {
     pub const fn cleared(&self) -> &Cleared {
         match self {
             Self::Minted(minted) => minted.permit().cleared(),
-            Self::Permit(permit) => permit.cleared(),
+            Self::Permit(permit) | Self::Call(permit, _) => permit.cleared(),
             Self::Escalation(escalation) => escalation.cleared(),
             Self::Refusal(refusal) => refusal.cleared(),
         }
@@ -47,13 +50,13 @@ impl Outcome {
     pub const fn decision(&self) -> &Decision {
         match self {
             Self::Minted(minted) => minted.permit().decision(),
-            Self::Permit(permit) => permit.decision(),
+            Self::Permit(permit) | Self::Call(permit, _) => permit.decision(),
             Self::Escalation(escalation) => escalation.decision(),
             Self::Refusal(refusal) => refusal.decision(),
         }
     }
 
-    const fn token(&self) -> Option<(TokenId, &[u8; 32])> {
+    pub(crate) const fn token(&self) -> Option<(TokenId, &[u8; 32])> {
         match self {
             Self::Minted(minted) => Some((minted.id(), minted.claims_hash())),
             _ => None,
@@ -62,11 +65,50 @@ impl Outcome {
 
     const fn words(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Minted(_) | Self::Permit(_) => ("intent.allowed", "allow"),
-            Self::Escalation(_) => ("intent.escalated", "escalate"),
-            Self::Refusal(_) => ("intent.denied", "deny"),
+            Self::Minted(_) | Self::Call(..) | Self::Permit(_) => (kind::ALLOWED, "allow"),
+            Self::Escalation(_) => (kind::ESCALATED, "escalate"),
+            Self::Refusal(_) => (kind::DENIED, "deny"),
         }
     }
+
+    /// The call it is to be released for, as a row.
+    pub(crate) fn call(&self) -> Option<Release> {
+        let Self::Call(permit, terms) = self else { return None };
+        let intent = permit.cleared().intent();
+        Some(Release {
+            intent: intent.id,
+            intent_hash: *intent.hash(),
+            carries: Carries::Call {
+                connector: terms.connector.as_str().to_owned(),
+                unknown_after_seconds: terms.unknown_after_seconds,
+            },
+        })
+    }
+
+    fn escalated(&self) -> Result<Option<Escalated>, RecordError> {
+        let Self::Escalation(escalation) = self else { return Ok(None) };
+        let (caller, intent) =
+            (escalation.cleared().caller().caller().record(), escalation.cleared().intent());
+        let ask = Ask {
+            requester: caller.holder,
+            owner: caller.owner,
+            key_created_by: caller.created_by,
+            on_behalf_of: intent.on_behalf_of,
+        };
+        let requirements = &escalation.decision().requirements;
+        let row = Escalated::new(intent.id, *intent.hash(), intent.environment, ask, requirements);
+        row.map(Some).map_err(|_| RecordError::Refused)
+    }
+}
+
+/// On what terms an intent is called by us.
+#[derive(Debug)]
+pub struct CallTerms {
+    /// Through which connector.
+    pub connector: Audience,
+    /// After how many seconds its outcome counts as unknown if nobody said how it ended: longer than the
+    /// call may take.
+    pub unknown_after_seconds: i64,
 }
 
 /// An idempotency key as a request presents it.
@@ -112,9 +154,9 @@ pub struct IdempotencyKey {
 /// ```
 #[derive(Debug)]
 pub struct Opened {
-    outcome: Outcome,
-    decision: String,
-    receipt: Receipt,
+    pub(crate) outcome: Outcome,
+    pub(crate) decision: String,
+    pub(crate) receipt: Receipt,
 }
 
 impl Opened {
@@ -145,6 +187,50 @@ impl Opened {
             Outcome::Minted(minted) => minted.release(&self.receipt).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// What a call is made with, if it is to be called.
+    #[must_use]
+    pub fn engage(self) -> Option<Engaged> {
+        match self.outcome {
+            Outcome::Call(permit, terms) => Some(Engaged { permit, terms, receipt: self.receipt }),
+            _ => None,
+        }
+    }
+}
+
+/// Proof that a permitted call stands in the record as opened: what a connector is reached with. It comes
+/// from [`Opened::engage`] and is used up by closing the call ([`Recorder::close_call`]).
+///
+/// ```compile_fail,E0277
+/// # use chancery_record::Engaged;
+/// fn twice<T: Clone>() {}
+/// twice::<Engaged>();
+/// ```
+#[derive(Debug)]
+pub struct Engaged {
+    pub(crate) permit: Permit,
+    pub(crate) terms: CallTerms,
+    pub(crate) receipt: Receipt,
+}
+
+impl Engaged {
+    /// The intent and who asks.
+    #[must_use]
+    pub const fn cleared(&self) -> &Cleared {
+        self.permit.cleared()
+    }
+
+    /// Through which connector.
+    #[must_use]
+    pub const fn connector(&self) -> &Audience {
+        &self.terms.connector
+    }
+
+    /// Where the entry that opened it stands.
+    #[must_use]
+    pub const fn receipt(&self) -> &Receipt {
+        &self.receipt
     }
 }
 
@@ -187,7 +273,7 @@ impl Recorder {
         let keyring = self.store.keyring();
         let key = keyring.subject_key(org, principal.id()).await?;
         let decision = outcome.decision().to_canonical().map_err(|_| RecordError::Refused)?;
-        let payload = payload(&outcome, &decision).map_err(|_| RecordError::Refused)?;
+        let payload = decided(&outcome, &decision).map_err(|_| RecordError::Refused)?;
         let words = Words {
             org,
             kind,
@@ -207,12 +293,15 @@ impl Recorder {
             environment: intent.environment,
             token: sealed_token(&outcome, &key, &**keyring.random()),
         };
+        let (escalated, release) = (outcome.escalated()?, outcome.call());
         let claim = idempotency.map(|presented| claim(presented, principal.id(), intent.environment));
         let answer = self
             .queue(|| {
                 let (mut job, waiter) = Job::new(entry, epoch);
                 job.intent = Some(row);
                 job.claim = claim;
+                job.escalated = escalated;
+                job.release = release;
                 (job, waiter)
             })
             .await?;
@@ -257,6 +346,7 @@ pub(crate) fn refusal(answer: Answer) -> RecordError {
             RecordError::Groundless
         }
         Answer::Refused => RecordError::Refused,
+        Answer::Released => RecordError::Released,
         Answer::Committed(_) | Answer::Claimed(..) | Answer::Unavailable => RecordError::Unavailable,
     }
 }
@@ -270,7 +360,7 @@ fn claim(presented: &IdempotencyKey, principal: PrincipalId, environment: Enviro
     Claim { principal, route: presented.route, key_hash, request_hash: presented.request_hash }
 }
 
-fn sealed_token(outcome: &Outcome, key: &DataKey, random: &dyn Random) -> Option<Vec<u8>> {
+pub(crate) fn sealed_token(outcome: &Outcome, key: &DataKey, random: &dyn Random) -> Option<Vec<u8>> {
     let Outcome::Minted(minted) = outcome else { return None };
     let cleared = outcome.cleared();
     let row = cleared.intent().id.to_string();
@@ -278,7 +368,10 @@ fn sealed_token(outcome: &Outcome, key: &DataKey, random: &dyn Random) -> Option
 }
 
 /// The token of an intent, unsealed.
-pub(crate) async fn open_token(
+///
+/// # Errors
+/// When it does not open, or is not text.
+pub async fn open_token(
     keyring: &Keyring,
     org: OrgId,
     intent: IntentId,
@@ -289,69 +382,4 @@ pub(crate) async fn open_token(
     let plain = chancery_crypto::open(&key, &token_context(org, &row), sealed)?;
     let text = std::str::from_utf8(&plain).map_err(|error| StoreError::corrupt("intents", error))?;
     Ok(SecretString::from(text))
-}
-
-/// The references of the entry that decides an intent. A token rests on the one that names it, with
-/// the hash of its claims: whoever has a signing key can sign others under the same id.
-pub(crate) fn decided_refs(
-    intent: IntentId,
-    principal: Principal,
-    token: Option<(TokenId, &[u8; 32])>,
-) -> String {
-    let principal = principal.id();
-    match token {
-        Some((token, claims)) => format!(
-            r#"{{"claims":"{}","intent":"{intent}","principal":"{principal}","token":"{token}"}}"#,
-            Hex(*claims)
-        ),
-        None => format!(r#"{{"intent":"{intent}","principal":"{principal}"}}"#),
-    }
-}
-
-/// About as many bytes as a payload has beside its varying parts.
-const PAYLOAD_BYTES: usize = 640;
-
-/// The payload of `docs/evidence.md`, written in canonical order: what it consists of is canonical
-/// already, and this is the hottest path of all.
-fn payload(outcome: &Outcome, decision: &str) -> Result<String, fmt::Error> {
-    let cleared = outcome.cleared();
-    let caller = cleared.caller().caller();
-    let token = match outcome {
-        Outcome::Minted(minted) => minted.public_claims(),
-        _ => "null",
-    };
-    let principal = caller.principal();
-    let intent = cleared.intent();
-    let varying = [decision, token, intent.canonical(), intent.stated()];
-    let mut text = String::with_capacity(PAYLOAD_BYTES + varying.map(str::len).iter().sum::<usize>());
-    text.extend([r#"{"decision":"#, decision, r#","intent":"#]);
-    write_intent(&mut text, intent)?;
-    write!(
-        text,
-        r#","key_id":"{}","principal":{{"id":"{}","type":"{}"}},"token":{token}}}"#,
-        caller.key(),
-        principal.id(),
-        principal.kind(),
-    )?;
-    Ok(text)
-}
-
-fn write_intent(text: &mut String, intent: &Intent) -> fmt::Result {
-    let quoted = |text: &mut String, value: Option<&dyn fmt::Display>| match value {
-        Some(value) => write!(text, "\"{value}\""),
-        None => text.write_str("null"),
-    };
-    text.extend([r#"{"canonical":"#, intent.canonical(), r#","connector":"#]);
-    quoted(text, intent.connector.as_ref().map(|it| it as _))?;
-    write!(
-        text,
-        r#","context":{},"correlation_id":"{}","environment":"{}","hash":"{}","id":"{}","on_behalf_of":"#,
-        intent.stated(),
-        intent.correlation,
-        intent.environment,
-        Hex(*intent.hash()),
-        intent.id,
-    )?;
-    quoted(text, intent.on_behalf_of.as_ref().map(|it| it as _))?;
-    text.write_str("}")
 }

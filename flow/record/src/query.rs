@@ -320,3 +320,23 @@ pub async fn decision_entry(
     let row: Option<EntryRow> = query.build_query_as().fetch_optional(scoped.connection()).await?;
     row.map(StoredEntry::try_from).transpose()
 }
+
+/// The entries at these places, those that there are.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn entries_at(scoped: &mut Scoped<Read>, seqs: &[i64]) -> Result<Vec<StoredEntry>, StoreError> {
+    let mut query = QueryBuilder::<Postgres>::new(ENTRY);
+    query.push(" WHERE org_id = ").push_bind(scoped.org().as_uuid());
+    query.push(" AND seq = ANY(").push_bind(seqs.to_vec()).push(")");
+    let rows: Vec<EntryRow> = query.build_query_as().fetch_all(scoped.connection()).await?;
+    rows.into_iter().map(StoredEntry::try_from).collect()
+}
+
+/// The entry at a place; `None` when there is none.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn entry(scoped: &mut Scoped<Read>, seq: u64) -> Result<Option<StoredEntry>, StoreError> {
+    Ok(entries_at(scoped, &[crate::chain::stored(seq)]).await?.pop())
+}

@@ -34,6 +34,9 @@ pub enum RecordError {
     /// No recorded decision allowed what the token is for: it was signed behind our back.
     #[error("no recorded decision allowed what the token is for")]
     Groundless,
+    /// The intent was released before, or the call it was released for is not open any more.
+    #[error("the intent was released before")]
+    Released,
     /// The idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     KeyReused,
@@ -244,6 +247,16 @@ fn move_epoch(tip: &mut Tip, change: &Change) {
         Some(Halt::Resume) => tip.halted = false,
         None => {}
     }
+}
+
+/// Takes the organization's head before the last step of a mutation: nobody releases an intent until the
+/// transaction ends, so what is read of releases is so. Only for a short one: everybody's decisions wait.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn hold_head(scoped: &mut Scoped<Write>) -> Result<(), StoreError> {
+    let org = scoped.org().as_uuid();
+    lock_tips(scoped.connection(), &[org]).await.map(drop)
 }
 
 async fn insert_head(scoped: &mut Scoped<Write>, now: Timestamp) -> Result<(), StoreError> {

@@ -2,7 +2,9 @@
 
 use chancery_authenticate::{Allowed, permission::IntentsSubmit};
 use chancery_crypto::Random;
+use chancery_evidence::Hex;
 use chancery_model::{Clock, IntentId};
+use serde_json::Value;
 
 use crate::{Draft, DraftError, Intent};
 
@@ -100,5 +102,60 @@ pub fn screen(
     }
     let id = IntentId::new(clock.now(), random.bytes());
     let intent = Intent::check(draft, id, id.into(), record.environment)?;
+    Ok(Cleared { caller, intent })
+}
+
+/// Why an intent can't be decided on again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecallError {
+    /// The organization is halted.
+    #[error("the organization is halted")]
+    Halted,
+    /// The key is of the other environment: there the intent does not exist.
+    #[error("the intent is of another environment")]
+    Elsewhere,
+    /// What the record holds is not an intent, or not this one.
+    #[error("the record does not hold the intent as it was hashed: {0}")]
+    Changed(&'static str),
+}
+
+/// Screens an intent again as the record holds it: `recorded` is the `intent` of the payload that
+/// decided it, which nothing of the present request replaces. It must have the hash that people agreed to.
+///
+/// # Errors
+/// See [`RecallError`].
+pub fn recall(
+    caller: Allowed<IntentsSubmit>,
+    id: IntentId,
+    recorded: &Value,
+    agreed_hash: &[u8; 32],
+) -> Result<Cleared, RecallError> {
+    let record = caller.caller().record();
+    if record.halted {
+        return Err(RecallError::Halted);
+    }
+    let text = |pointer: &str| recorded.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let needed = |pointer: &'static str| text(pointer).ok_or(RecallError::Changed(pointer));
+    if needed("/environment")? != record.environment.as_str() {
+        return Err(RecallError::Elsewhere);
+    }
+    if needed("/id")? != id.to_string() {
+        return Err(RecallError::Changed("it is another one"));
+    }
+    let draft = Draft {
+        action: needed("/canonical/action")?,
+        resource_type: needed("/canonical/resource/type")?,
+        resource_id: needed("/canonical/resource/id")?,
+        arguments: recorded.pointer("/canonical/arguments").cloned(),
+        context: recorded.get("context").cloned(),
+        connector: text("/connector"),
+        on_behalf_of: text("/on_behalf_of"),
+    };
+    let intent = Intent::check(draft, id, id.into(), record.environment)
+        .map_err(|_| RecallError::Changed("it breaks a rule"))?;
+    let is_same = intent.hash() == agreed_hash && needed("/hash")? == Hex(*intent.hash()).to_string();
+    if !is_same {
+        return Err(RecallError::Changed("its hash is another"));
+    }
     Ok(Cleared { caller, intent })
 }

@@ -92,6 +92,7 @@ pub(crate) fn measure() -> anyhow::Result<[f64; 3]> {
             context: &empty,
             environment: Environment::Live,
             connector: Some("things"),
+            agreed: &[],
             now: Timestamp::from_micros(1_767_614_400_123_456),
         };
         let decision = evaluate(&policies, Thresholds::DEFAULT, &facts);

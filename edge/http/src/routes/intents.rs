@@ -1,8 +1,6 @@
 //! `/api/v1/intents`: asking to act.
 
-use chancery_api::{
-    Code, IntentAnswer, IntentDetail, IntentQuery, IntentStatus, IntentSummary, RecordRef, SubmitIntent,
-};
+use chancery_api::{Code, IntentAnswer, IntentQuery, IntentStatus, IntentSummary, RecordRef, SubmitIntent};
 use chancery_authenticate::permission::{IntentsRead, IntentsSubmit};
 use chancery_decide::{Decision, Effect};
 use chancery_evidence::Hex;
@@ -40,7 +38,6 @@ pub(super) fn routes() -> Vec<Route> {
             "intents.list",
             "Intents, newest first: a member sees the organization's, an agent those it asked itself.",
         ),
-        Route::get("/api/v1/intents/{id}", show).named("intents.show", "One intent with its decision."),
         Route::get("/api/v1/intents/{id}/evidence", prove)
             .named(
                 "intents.evidence",
@@ -86,7 +83,7 @@ async fn submit(cx: Cx<Needs<IntentsSubmit>, Json<SubmitIntent>>) -> Result<Answ
     }
 }
 
-fn opened_answer(opened: Opened) -> Result<Answer<IntentAnswer>, ApiError> {
+pub(super) fn opened_answer(opened: Opened) -> Result<Answer<IntentAnswer>, ApiError> {
     let record = record_ref(opened.receipt());
     let outcome = opened.outcome();
     let expires = match outcome {
@@ -102,6 +99,7 @@ fn opened_answer(opened: Opened) -> Result<Answer<IntentAnswer>, ApiError> {
         approval: approval(decision)?,
         token: None,
         token_expires_at: expires,
+        execution: None,
         record,
     };
     let token = opened.release().map_err(ApiError::internal)?;
@@ -126,13 +124,14 @@ fn replayed_answer(
         approval: (status == IntentStatus::Escalated)
             .then(|| json!({"status": "pending", "requirements": requirements})),
         token_expires_at: expires.map(|end| Timestamp::from_micros(0).plus_seconds(end)),
+        execution: None,
         record: record_ref(&replayed.receipt),
         token: replayed.token.map(reveal),
     })
 }
 
 /// The token leaves the server here and nowhere else.
-fn reveal(token: SecretString) -> String {
+pub(super) fn reveal(token: SecretString) -> String {
     token.expose_secret().to_owned()
 }
 
@@ -163,7 +162,7 @@ const fn status(effect: Effect) -> IntentStatus {
     }
 }
 
-fn status_of(word: &str) -> IntentStatus {
+pub(super) fn status_of(word: &str) -> IntentStatus {
     match word {
         "allow" | "intent.allowed" => IntentStatus::Allowed,
         "escalate" | "intent.escalated" => IntentStatus::Escalated,
@@ -176,7 +175,7 @@ fn record_ref(receipt: &Receipt) -> RecordRef {
 }
 
 /// Whose intents the caller sees.
-fn seen<G: Inner, I: Input>(cx: &Cx<G, I>) -> AskedBy {
+pub(super) fn seen<G: Inner, I: Input>(cx: &Cx<G, I>) -> AskedBy {
     AskedBy::seen_by(cx.entered().caller().principal())
 }
 
@@ -205,27 +204,6 @@ fn summary(intent: query::IntentSummary) -> IntentSummary {
         environment: intent.environment,
         created_at: intent.created_at,
     }
-}
-
-async fn show(cx: Cx<Needs<IntentsRead>>) -> Result<Answer<IntentDetail>, ApiError> {
-    let id: IntentId = cx.param("id")?;
-    let mut scoped = cx.read().await?;
-    let asked_by = seen(&cx);
-    let entry = query::decision_entry(&mut scoped, id, asked_by).await?.ok_or_else(ApiError::not_found)?;
-    drop(scoped);
-    let payload = entry.open_decision(cx.keyring(), cx.org(), id, asked_by).await?.unwrap_or_default();
-    let part = |name: &str| payload.get(name).cloned().unwrap_or_default();
-    Ok(Answer::read(IntentDetail {
-        id,
-        correlation_id: id.into(),
-        status: status_of(&entry.kind),
-        created_at: entry.time,
-        intent: part("intent"),
-        principal: part("principal"),
-        decision: part("decision"),
-        token: part("token"),
-        record: RecordRef { seq: entry.seq, entry_hash: Hex(entry.entry_hash).to_string() },
-    }))
 }
 
 /// How often, and how far apart, a bundle is tried while its newest entry waits for a checkpoint.

@@ -3,10 +3,13 @@
 mod actions;
 mod agents;
 mod api_keys;
+mod approvals;
 mod delegations;
 mod emergency;
 mod installation;
 mod intents;
+mod intents_release;
+mod intents_show;
 mod me;
 mod members;
 mod organization;
@@ -35,6 +38,9 @@ pub fn routes() -> Vec<Route> {
         packs::routes(),
         signing_keys::routes(),
         intents::routes(),
+        intents_show::routes(),
+        intents_release::routes(),
+        approvals::routes(),
         tokens::routes(),
         tokens_revoke::routes(),
         record::routes(),

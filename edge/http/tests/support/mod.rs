@@ -80,6 +80,7 @@ async fn database() -> TestDatabase {
         chancery_people::MIGRATIONS,
         chancery_keys::MIGRATIONS,
         chancery_policies::MIGRATIONS,
+        chancery_approve::MIGRATIONS,
         chancery_mint::MIGRATIONS,
         chancery_record::MIGRATIONS,
     ]
@@ -155,6 +156,7 @@ impl World {
                 CheckpointSigner::new("test".to_owned(), signing).unwrap().vkey().clone(),
                 Outside::default(),
             ),
+            waits: chancery_approve::Waits::default(),
             recorder: Recorder::start(store.clone(), right, QueueLimits::default()),
             clock: time,
             random,
@@ -166,6 +168,12 @@ impl World {
         });
         let router = metrics::with_local_recorder(&meters, || router(&app, routes()));
         Self { clock, app, router, roles, database, _folder: folder }
+    }
+
+    /// The time, as a number that grows.
+    pub(crate) fn clock_micros(&self) -> i64 {
+        self.clock.advance_seconds(1);
+        self.clock.now().as_seconds()
     }
 
     /// The database, around every lock.

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::agents::{self, AgentsCommand};
+use super::approvals::{self, ApprovalsCommand};
 use super::delegations::DelegationsCommand;
 use super::intents::{self, IntentsCommand};
 use super::policies::{ActionsCommand, PacksCommand, PoliciesCommand};
@@ -54,6 +55,8 @@ groups!(
     Policies(PoliciesCommand),
     /// Requests to act.
     Intents(IntentsCommand),
+    /// Escalated intents, and answering them.
+    Approvals(ApprovalsCommand),
     /// Single-use tokens.
     Tokens(TokensCommand),
     /// The organization's settings.
@@ -69,6 +72,7 @@ groups!(
 pub async fn run(command: ClientCommand, terminal: Terminal) -> anyhow::Result<()> {
     let (way, request) = match command {
         ClientCommand::Agents { way, command } => return agents::run(&way, command, terminal).await,
+        ClientCommand::Approvals { way, command } => return approvals::run(&way, command, terminal).await,
         ClientCommand::Intents { way, command } => return intents::run(&way, command, terminal).await,
         ClientCommand::Me { way, command: MeCommand::Show } => (way, Request::get("/api/v1/me")),
         ClientCommand::Keys { way, command } => (way, command.request()),

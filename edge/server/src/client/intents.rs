@@ -38,6 +38,22 @@ pub enum IntentsCommand {
     Show {
         /// The intent's id.
         id: IntentId,
+        /// Wait so many seconds, at most 25, while people have not answered or it is being executed.
+        #[arg(long, value_name = "SECONDS")]
+        wait: Option<u32>,
+    },
+    /// Fetch the token of an escalated intent that people agreed to.
+    Token {
+        /// The intent's id.
+        id: IntentId,
+    },
+    /// Take an escalated intent back.
+    Cancel {
+        /// The intent's id.
+        id: IntentId,
+        /// For the record.
+        #[arg(long)]
+        reason: String,
     },
     /// Fetch the evidence of an intent.
     Evidence {
@@ -130,7 +146,17 @@ pub(super) async fn run(way: &Way, command: IntentsCommand, terminal: Terminal) 
             ];
             Request::list(AT, &page, columns).with_query("status", status.as_deref())
         }
-        IntentsCommand::Show { id } => Request::get(format!("{AT}/{id}")),
+        IntentsCommand::Show { id, wait } => {
+            let wait = wait.map_or_else(String::new, |seconds| format!("?wait={seconds}"));
+            Request::get(format!("{AT}/{id}{wait}"))
+        }
+        IntentsCommand::Token { id } => {
+            let answer = to.ask(Method::POST, &format!("{AT}/{id}/token"), Some(&json!({}))).await?;
+            return told(&answer, way.json, terminal);
+        }
+        IntentsCommand::Cancel { id, reason } => {
+            Request::send(Method::POST, format!("{AT}/{id}/cancel"), json!({ "reason": reason }))
+        }
         IntentsCommand::Evidence { id, output: None } => {
             Request::get(format!("{AT}/{id}/evidence")).shown(Show::Body)
         }
@@ -165,6 +191,16 @@ async fn submit(
         bail!("{}: the intent is denied", Code::IntentDenied);
     }
     accepted(&answer)
+}
+
+/// An answer that holds a decision, for people or as it came.
+fn told(answer: &Answer, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+    if as_json {
+        terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?;
+    } else {
+        tell(answer, terminal)?;
+    }
+    accepted(answer)
 }
 
 /// The decision, for people.

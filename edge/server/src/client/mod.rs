@@ -4,6 +4,7 @@
 //! (`agents.rs`, `intents.rs`).
 
 mod agents;
+mod approvals;
 mod commands;
 mod connection;
 mod delegations;

@@ -6,7 +6,7 @@ use chancery_http::Route;
 use chancery_testkit::{Answer, Client};
 use serde_json::{Value, json};
 
-use super::{Desk, World, redemption, refund, text};
+use super::{Desk, World, key_of, redemption, refund, text};
 
 /// An action that only this organization has.
 pub(crate) const OWN_ACTION: &str = "extra.own";
@@ -44,12 +44,61 @@ pub(crate) struct Things {
     pub(crate) token: String,
     /// Its `jti`.
     pub(crate) token_id: String,
+    pub(crate) escalated: Escalated,
+}
+
+/// Escalated intents for each thing that can be done with one, an agent that asked them, and a person who
+/// may answer.
+pub(crate) struct Escalated {
+    pub(crate) asker: String,
+    approver: String,
+    intents: BTreeMap<&'static str, String>,
+}
+
+impl Escalated {
+    fn make(admin: &mut Client, world: &World) -> Self {
+        let mut person = |name: &str, role: &str, scopes: &[&str]| {
+            let wanted = json!({"name": name, "email": format!("{name}@example.org"), "role": role});
+            let id = text(&admin.made("/api/v1/members", &wanted).unwrap(), "/id");
+            key_of(admin, ("member", &id), scopes, &[])
+        };
+        let owner =
+            person("owner", "operator", &["agents:manage", "keys:manage", "intents:submit", "intents:read"]);
+        let [first, second] = ["first", "second"]
+            .map(|name| person(name, "approver", &["approvals:read", "approvals:decide", "intents:read"]));
+        let mut owner = world.server.client(Some(&owner));
+        let agent = text(&owner.made("/api/v1/agents", &json!({"name": "asker"})).unwrap(), "/id");
+        let asker = key_of(&mut owner, ("agent", &agent), &["intents:submit", "intents:read"], &[]);
+        let mut intents = BTreeMap::new();
+        for operation in
+            ["approvals.approve", "approvals.reject", "approvals.withdraw", "intents.token", "intents.cancel"]
+        {
+            let answer = world.server.client(Some(&asker)).post("/api/v1/intents", &large_refund()).unwrap();
+            assert_eq!(answer.status, 202, "{}", answer.json());
+            intents.insert(operation, text(&answer.data(), "/id"));
+        }
+        let answers = [(&first, "approvals.withdraw"), (&first, "intents.token"), (&second, "intents.token")];
+        for (key, of) in answers {
+            let path = format!("/api/v1/approvals/{}/approve", intents[of]);
+            world.server.client(Some(key)).made(&path, &json!({"reason": "test"})).unwrap();
+        }
+        Self { asker, approver: first, intents }
+    }
+}
+
+/// A refund that two people must agree to.
+fn large_refund() -> Value {
+    let mut refund = refund(7);
+    refund["arguments"]["amount"] = json!(2_000);
+    refund
 }
 
 impl Things {
     pub(crate) fn make(admin: &mut Client, world: &World) -> Self {
         let desk = Desk::open(admin);
+        let escalated = Escalated::make(admin, world);
         let mut ids = BTreeMap::new();
+        ids.insert("approvals", escalated.intents["approvals.approve"].clone());
         ids.insert("agents", desk.agent.clone());
         let answer = world.server.client(Some(&desk.key)).post("/api/v1/intents", &refund(1)).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.json());
@@ -76,7 +125,7 @@ impl Things {
         let action = action().to_string();
         let put = format!("/api/v1/actions/{OWN_ACTION}");
         assert_eq!(admin.send("PUT", &put, &[], Some(action.as_bytes())).unwrap().status, 200);
-        Self { ids, desk, token, token_id }
+        Self { ids, desk, token, token_id, escalated }
     }
 
     pub(crate) fn id(&self, kind: &str) -> &str {
@@ -92,7 +141,7 @@ impl Things {
             _ => OWN_ACTION,
         };
         let path = route.path.replace("{name}", name).replace("{slug}", "default").replace("{version}", "1");
-        match self.ids.get(kind) {
+        match self.escalated.intents.get(route.operation).or_else(|| self.ids.get(kind)) {
             Some(id) => path.replace("{id}", id),
             None => {
                 assert!(!path.contains("{id}"), "no thing of kind `{kind}` is made here");
@@ -125,6 +174,10 @@ impl Things {
             "tokens.verify" => redemption(1, &self.token),
             "emergency.halt" | "emergency.resume" => json!({"reason": "test"}),
             "intents.submit" => refund(9),
+            "approvals.approve" | "approvals.reject" | "approvals.withdraw" | "intents.cancel" => {
+                json!({"reason": "test"})
+            }
+            "intents.token" => json!({}),
             "members.remove"
             | "agents.retire"
             | "delegations.revoke"
@@ -147,6 +200,8 @@ pub(crate) struct Cast {
     pub(crate) admin: Client,
     agent: Client,
     redeemer: Client,
+    asker: Client,
+    approver: Client,
 }
 
 impl Cast {
@@ -155,6 +210,8 @@ impl Cast {
             admin: world.admin(),
             agent: world.server.client(Some(&things.desk.key)),
             redeemer: world.server.client(Some(&things.desk.redeemer)),
+            asker: world.server.client(Some(&things.escalated.asker)),
+            approver: world.server.client(Some(&things.escalated.approver)),
         }
     }
 
@@ -163,6 +220,8 @@ impl Cast {
         let client = match route.operation {
             "intents.submit" => &mut self.agent,
             "tokens.verify" => &mut self.redeemer,
+            "intents.token" | "intents.cancel" => &mut self.asker,
+            "approvals.approve" | "approvals.reject" | "approvals.withdraw" => &mut self.approver,
             _ => &mut self.admin,
         };
         let body = if route.method == "GET" { Value::Null } else { things.body(route.operation) };
@@ -173,6 +232,8 @@ impl Cast {
 /// What ends a thing comes after what changes it, and a halt after everything that acts.
 pub(crate) fn rank(operation: &str) -> u32 {
     match operation {
+        "approvals.approve" | "approvals.reject" | "approvals.withdraw" | "intents.token"
+        | "intents.cancel" => 4,
         "tokens.verify" | "intents.submit" => 5,
         "actions.put" => 9,
         "api_keys.rotate" => 10,

@@ -167,6 +167,7 @@ impl Ask {
             context: &self.context,
             environment: self.environment,
             connector: self.connector.as_deref(),
+            agreed: &[],
             now: self.now,
         }
     }

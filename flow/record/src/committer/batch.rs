@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chancery_approve::{Escalated, Requested};
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::{CommitRight, Committed, Statement, StoreError};
 use sqlx::{Connection, PgConnection};
@@ -11,6 +12,7 @@ use super::write::{Rows, write, write_if_same};
 use super::{Answer, Job, redemptions};
 use crate::chain::{Link, Tip, begin_with_tips, lock_tips, stored};
 use crate::idempotency::{self, Earlier};
+use crate::releases::{self, Closing, Release};
 
 /// Why a transaction did not end well.
 pub(super) enum Failure {
@@ -35,6 +37,7 @@ pub(crate) enum Planned {
     Used,
     Groundless,
     Claimed(Earlier),
+    Released,
 }
 
 impl Planned {
@@ -47,6 +50,7 @@ impl Planned {
             Self::Halted => Answer::Halted,
             Self::Used => Answer::Used,
             Self::Groundless => Answer::Groundless,
+            Self::Released => Answer::Released,
             Self::Claimed(earlier) => {
                 let link = earlier.link;
                 let receipt =
@@ -124,6 +128,7 @@ fn is_plain(jobs: &[Job], tips: &HashMap<OrgId, Tip>) -> bool {
     let (mut nonces, mut keys) = (HashSet::new(), HashSet::new());
     jobs.iter().all(|job| {
         screen(job, tips).is_none()
+            && !job.is_long()
             && job.redemption.as_ref().is_none_or(|it| nonces.insert((it.used.org, it.used.nonce_hash)))
             && idempotency::claimed(job).is_none_or(|claimed| keys.insert(claimed))
     })
@@ -145,11 +150,13 @@ async fn transact(
     let mut refused: Vec<Option<Planned>> = jobs.iter().map(|job| screen(job, &moving)).collect();
     idempotency::claim(connection, jobs, &mut refused, now).await?;
     redemptions::consume(connection, jobs, &mut refused).await?;
+    releases::check(connection, jobs, &mut refused).await?;
 
-    let Linked { rows, plan, appended } = link(jobs, refused, &mut moving, now);
+    let Linked { rows, plan, appended, beside } = link(jobs, refused, &mut moving, now);
     let moved = in_order(moving);
     if appended {
         write(connection, rows, &moved).await?;
+        beside.write(connection).await?;
     }
     match right.commit_batch(connection).await {
         Ok(committed) => {
@@ -165,6 +172,34 @@ struct Linked<'a> {
     rows: Rows<'a>,
     plan: Vec<Planned>,
     appended: bool,
+    beside: Beside<'a>,
+}
+
+/// Rows of the rarer kinds, each of the entry at its place and time.
+#[derive(Default)]
+struct Beside<'a> {
+    escalated: Vec<(Requested, &'a Escalated)>,
+    released: Vec<(OrgId, i64, Timestamp, &'a Release)>,
+    closed: Vec<(OrgId, Timestamp, &'a Closing)>,
+}
+
+impl<'a> Beside<'a> {
+    fn push(&mut self, job: &'a Job, link: &Link, at: Timestamp) {
+        let (org, seq) = (job.entry.org, stored(link.seq));
+        self.escalated.extend(job.escalated.as_ref().map(|row| (Requested { org, seq, at }, row)));
+        self.released.extend(job.release.as_ref().map(|row| (org, seq, at, row)));
+        self.closed.extend(job.closing.as_ref().map(|row| (org, at, row)));
+    }
+
+    async fn write(self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        if !self.escalated.is_empty() {
+            chancery_approve::insert_batch(connection, &self.escalated).await?;
+        }
+        if !self.released.is_empty() {
+            releases::insert(connection, &self.released).await?;
+        }
+        releases::close(connection, &self.closed).await
+    }
 }
 
 /// Links what is not refused to the tips, which move.
@@ -174,7 +209,12 @@ fn link<'a>(
     tips: &mut HashMap<OrgId, Tip>,
     now: Timestamp,
 ) -> Linked<'a> {
-    let mut linked = Linked { rows: Rows::default(), plan: Vec::with_capacity(jobs.len()), appended: false };
+    let mut linked = Linked {
+        rows: Rows::default(),
+        plan: Vec::with_capacity(jobs.len()),
+        appended: false,
+        beside: Beside::default(),
+    };
     for (job, refused) in jobs.iter().zip(refused) {
         let planned = match (refused, tips.get_mut(&job.entry.org)) {
             (Some(refused), _) => refused,
@@ -183,6 +223,7 @@ fn link<'a>(
                 if let Some(intent) = &job.intent {
                     linked.rows.intents.push(job.entry.org, intent, link.seq, tip.last_time);
                 }
+                linked.beside.push(job, &link, tip.last_time);
                 linked.appended = true;
                 Planned::Append(link)
             }
@@ -205,6 +246,10 @@ fn screen(job: &Job, tips: &HashMap<OrgId, Tip>) -> Option<Planned> {
         Some(tip) => tip,
         None => return Some(Planned::Halted),
     };
+    // What was done is recorded, whatever has changed since.
+    if job.closing.is_some() {
+        return None;
+    }
     if tip.epoch != job.epoch {
         return Some(Planned::Stale { epoch: tip.epoch });
     }

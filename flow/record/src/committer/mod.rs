@@ -17,6 +17,7 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chancery_approve::Escalated;
 use chancery_model::{Clock, IntentId};
 use chancery_store::{CommitRight, Receipt, Store, StoreError};
 use sqlx::{Connection, PgConnection};
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use crate::entry::Prepared;
 use crate::idempotency::{Claim, Earlier};
 use crate::intents::IntentRow;
+use crate::releases::{Closing, Release};
 pub(crate) use batch::Planned;
 use batch::{Failure, answers, attempt, was_committed};
 pub(crate) use queue::Queue;
@@ -41,13 +43,33 @@ pub(crate) struct Job {
     pub(crate) intent: Option<IntentRow>,
     pub(crate) claim: Option<Claim>,
     pub(crate) redemption: Option<Redeemed>,
+    pub(crate) escalated: Option<Escalated>,
+    pub(crate) release: Option<Release>,
+    /// Closes a call: what was done is recorded whatever has changed since.
+    pub(crate) closing: Option<Closing>,
     reply: oneshot::Sender<Answer>,
 }
 
 impl Job {
     pub(crate) fn new(entry: Prepared, epoch: i64) -> (Self, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
-        (Self { entry, epoch, intent: None, claim: None, redemption: None, reply }, answer)
+        let job = Self {
+            entry,
+            epoch,
+            intent: None,
+            claim: None,
+            redemption: None,
+            escalated: None,
+            release: None,
+            closing: None,
+            reply,
+        };
+        (job, answer)
+    }
+
+    /// Whether it writes rows that the one statement of a batch does not speak of.
+    const fn is_long(&self) -> bool {
+        self.escalated.is_some() || self.release.is_some() || self.closing.is_some()
     }
 
     /// What the job would be answered by a record that writes nothing.
@@ -81,6 +103,8 @@ pub(crate) enum Answer {
     Groundless,
     /// The idempotency key was used before.
     Claimed(Earlier, Receipt),
+    /// The intent was released before, or the call is not open any more.
+    Released,
     /// The data was refused by the database: this job alone is at fault.
     Refused,
     /// The store could not record it, or can't say whether it did.

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::{Job, Planned};
-use crate::open::decided_refs;
+use crate::payload::decided_refs;
 
 /// A verified token, about to be consumed.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl<'a> Grounds<'a> {
     }
 }
 
-/// The rows of `(org_id, intent_id, refs)` whose decision is recorded, of those that the parameters
+/// The rows of `(org_id, intent_id, refs)` whose decision, the first or that after an approval, is recorded, of those that the parameters
 /// from `$first` on hold.
 pub(super) fn recorded(first: usize) -> String {
     let arrays: Vec<String> =
@@ -66,7 +66,11 @@ pub(super) fn recorded(first: usize) -> String {
     format!(
         "unnest({}) AS g (org_id, intent_id, refs)
          JOIN intents i ON i.org_id = g.org_id AND i.id = g.intent_id
-         JOIN entries e ON e.org_id = i.org_id AND e.seq = i.seq AND e.kind = 'intent.allowed' AND e.refs = g.refs",
+         LEFT JOIN releases r ON r.org_id = i.org_id AND r.intent_id = i.id AND r.state = 'token'
+             AND i.effect = 'escalate'
+         JOIN entries e ON e.org_id = i.org_id AND e.refs = g.refs
+             AND e.seq = coalesce(r.seq, i.seq)
+             AND e.kind = CASE WHEN r.seq IS NULL THEN 'intent.allowed' ELSE 'intent.released' END",
         arrays.join(", ")
     )
 }

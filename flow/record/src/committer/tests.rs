@@ -19,7 +19,7 @@ use super::{Answer, Job, Redeemed};
 use crate::entry::{Words, refs};
 use crate::idempotency::Claim;
 use crate::intents::IntentRow;
-use crate::open::decided_refs;
+use crate::payload::decided_refs;
 use crate::{Actor, QueueLimits, Recorder};
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);

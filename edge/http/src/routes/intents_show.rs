@@ -1,0 +1,228 @@
+//! `/api/v1/intents/{id}`: one intent, now or as soon as something becomes of it.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use chancery_api::{
+    AnswerWord, ApprovalState, ApprovalStatus, Code, Execution, ExecutionStatus, GivenAnswer, IntentDetail,
+    RecordRef, WaitQuery,
+};
+use chancery_approve::{Escalation, Given, State, Told};
+use chancery_authenticate::permission::IntentsRead;
+use chancery_evidence::Hex;
+use chancery_model::{IntentId, Timestamp};
+use chancery_record::query;
+use chancery_record::releases::{self, Call, CallOutcome, ReleasedFor};
+use futures_util::stream;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::intents::{seen, status_of};
+use crate::input::Input;
+use crate::{Answer, ApiError, Cx, Events, Inner, Needs, Query, Route};
+
+/// The longest a request waits, in seconds: less than requests may take.
+const LONGEST_WAIT: u32 = 25;
+/// How often a stream says that it is still there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The longest a stream lasts: then its reader comes again, with a key that is looked at again.
+const LONGEST_STREAM: Duration = Duration::from_secs(600);
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/intents/{id}", show)
+            .named("intents.show", "One intent with its decision, and what became of it; waits if asked to."),
+        Route::get("/api/v1/intents/{id}/events", events).named(
+            "intents.events",
+            "The same as a stream of server-sent events, until people have answered and it is done.",
+        ),
+    ]
+}
+
+async fn show(cx: Cx<Needs<IntentsRead>, Query<WaitQuery>>) -> Result<Answer<IntentDetail>, ApiError> {
+    let id: IntentId = cx.param("id")?;
+    let seconds = cx.input.0.wait.unwrap_or(0);
+    if seconds > LONGEST_WAIT {
+        let rule = format!("`wait` is at most {LONGEST_WAIT}");
+        return Err(ApiError::new(Code::QueryInvalid, rule).at("wait"));
+    }
+    let until = Instant::now() + Duration::from_secs(u64::from(seconds));
+    let mut news = watch(&cx, id);
+    loop {
+        let found = detail(&cx, id).await?;
+        if is_settled(&found) || timeout_at(until, news.changed()).await.is_err() {
+            return Ok(Answer::read(found));
+        }
+    }
+}
+
+fn watch<G: Inner, I: Input>(cx: &Cx<G, I>, intent: IntentId) -> watch::Receiver<()> {
+    cx.app.waits.watch(Told { org: cx.entered().org(), intent })
+}
+
+/// Whether nothing becomes of it any more without its requester.
+fn is_settled(intent: &IntentDetail) -> bool {
+    let waits = intent.approval.as_ref().is_some_and(|it| it.status == ApprovalStatus::Pending);
+    let runs = intent.execution.as_ref().is_some_and(|it| it.status == ExecutionStatus::Open);
+    !waits && !runs
+}
+
+/// A stream and where it is.
+struct Stream {
+    cx: Cx<Needs<IntentsRead>>,
+    intent: IntentId,
+    news: watch::Receiver<()>,
+    until: Instant,
+    next: Next,
+}
+
+enum Next {
+    Look,
+    Wait,
+    End,
+}
+
+async fn events(cx: Cx<Needs<IntentsRead>>) -> Result<Events, ApiError> {
+    let intent: IntentId = cx.param("id")?;
+    let news = watch(&cx, intent);
+    // What is not there is 404, and no stream.
+    let first = detail(&cx, intent).await?;
+    let next = if is_settled(&first) { Next::End } else { Next::Wait };
+    let stream = Stream { cx, intent, news, until: Instant::now() + LONGEST_STREAM, next };
+    let rest = stream::unfold(stream, |mut stream| async move {
+        let event = stream.next().await?;
+        Some((event, stream))
+    });
+    Ok(Events::new(stream::once(std::future::ready(event(&first))), rest))
+}
+
+impl Stream {
+    /// What is said next. A reader whose rights or organization changed is let go: it comes again.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            match self.next {
+                Next::End => return None,
+                Next::Look => {
+                    let Ok(found) = detail(&self.cx, self.intent).await else { return None };
+                    self.next = if is_settled(&found) { Next::End } else { Next::Wait };
+                    return Some(event(&found));
+                }
+                Next::Wait => {
+                    let beat = Instant::now() + HEARTBEAT;
+                    match timeout_at(beat.min(self.until), self.news.changed()).await {
+                        Ok(Ok(())) => self.next = Next::Look,
+                        Ok(Err(_)) => return None,
+                        Err(_) if Instant::now() >= self.until => return None,
+                        Err(_) => return Some(Bytes::from_static(b": still here\n\n")),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One event (HTML Living Standard, server-sent events): JSON has no line feeds of its own.
+fn event(intent: &IntentDetail) -> Bytes {
+    match serde_json::to_string(intent) {
+        Ok(text) => Bytes::from(format!("event: intent\ndata: {text}\n\n")),
+        Err(_) => Bytes::from_static(b": unwritable\n\n"),
+    }
+}
+
+/// An intent with what became of it, as the caller may see it.
+async fn detail<G: Inner, I: Input>(cx: &Cx<G, I>, id: IntentId) -> Result<IntentDetail, ApiError> {
+    let asked_by = seen(cx);
+    let mut scoped = cx.read().await?;
+    let entry = query::decision_entry(&mut scoped, id, asked_by).await?.ok_or_else(ApiError::not_found)?;
+    let escalation = chancery_approve::read(&mut scoped, id).await?;
+    let given = match &escalation {
+        Some(_) => chancery_approve::answers(&mut scoped, &[id]).await?,
+        None => Vec::new(),
+    };
+    let released = releases::read(&mut scoped, id).await?;
+    drop(scoped);
+    let org = cx.entered().org();
+    let now = cx.app.clock.now();
+    let payload = entry.open_decision(cx.keyring(), org, id, asked_by).await?.unwrap_or_default();
+    let part = |name: &str| payload.get(name).cloned().unwrap_or_default();
+    let execution = match released.as_ref().map(|released| &released.what) {
+        Some(ReleasedFor::Call(call)) => {
+            let answer = call.answer(cx.keyring(), org, id).await?;
+            Some(execution(call, answer, now))
+        }
+        _ => None,
+    };
+    Ok(IntentDetail {
+        id,
+        correlation_id: id.into(),
+        status: status_of(&entry.kind),
+        created_at: entry.time,
+        intent: part("intent"),
+        principal: part("principal"),
+        decision: part("decision"),
+        token: part("token"),
+        approval: escalation.map(|escalation| approval(&escalation, &given, now)),
+        execution,
+        record: RecordRef { seq: entry.seq, entry_hash: Hex(entry.entry_hash).to_string() },
+    })
+}
+
+/// How an escalation stands.
+pub(super) fn approval(escalation: &Escalation, given: &[Given], now: Timestamp) -> ApprovalState {
+    let state = escalation.state_at(now);
+    ApprovalState {
+        status: status(state),
+        expires_at: escalation.expires_at,
+        good_until: match escalation.state {
+            State::Approved { good_until } => Some(good_until),
+            _ => None,
+        },
+        ended_at: escalation.ended_at,
+        answers: given
+            .iter()
+            .filter(|one| one.intent == escalation.intent)
+            .map(|one| GivenAnswer {
+                member_id: one.member,
+                key_id: one.key,
+                answer: if one.approves { AnswerWord::Approve } else { AnswerWord::Reject },
+                at: one.at,
+            })
+            .collect(),
+    }
+}
+
+pub(super) const fn status(state: State) -> ApprovalStatus {
+    match state {
+        State::Pending => ApprovalStatus::Pending,
+        State::Approved { .. } => ApprovalStatus::Approved,
+        State::Rejected => ApprovalStatus::Rejected,
+        State::Cancelled => ApprovalStatus::Cancelled,
+        State::Expired => ApprovalStatus::Expired,
+    }
+}
+
+/// How a call stands, with what came back.
+pub(super) fn execution(call: &Call, answer: Option<Vec<u8>>, now: Timestamp) -> Execution {
+    let (answer, answer_base64) = match answer {
+        None => (None, None),
+        Some(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(value) => (Some(value), None),
+            Err(_) => (None, Some(BASE64.encode(&bytes))),
+        },
+    };
+    Execution {
+        connector: call.connector.clone(),
+        status: match call.outcome_at(now) {
+            None => ExecutionStatus::Open,
+            Some(CallOutcome::Succeeded) => ExecutionStatus::Succeeded,
+            Some(CallOutcome::Failed) => ExecutionStatus::Failed,
+            Some(CallOutcome::Unknown) => ExecutionStatus::OutcomeUnknown,
+        },
+        http_status: call.status,
+        answer,
+        answer_base64,
+        closed_at: call.closed_at,
+    }
+}

@@ -1,0 +1,374 @@
+//! Escalated intents: who may answer, when it is enough, and what an approval releases.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Answered, Org, World};
+
+/// Everybody may ask for a transfer; two approvers must agree.
+const POLICY: &str = r#"
+permit (principal, action == Action::"bank.transfer", resource);
+@escalate("approver") @approvals("2") @timeout("1h") @message("two people look at transfers")
+forbid (principal, action == Action::"bank.transfer", resource);
+"#;
+
+fn transfer(amount: u32) -> Value {
+    json!({
+        "action": "bank.transfer",
+        "resource": {"type": "Account", "id": "acc_1"},
+        "arguments": {"amount": amount},
+        "connector": "bank",
+    })
+}
+
+fn because() -> Value {
+    json!({"reason": "looked at it"})
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A person with their key.
+struct Person {
+    id: String,
+    key: String,
+}
+
+/// An organization: its founder, an operator with an agent, and two approvers.
+struct Office {
+    world: World,
+    org: Org,
+    operator: Person,
+    approvers: [Person; 2],
+    agent: String,
+    agent_key: String,
+}
+
+impl Office {
+    async fn open() -> Self {
+        let world = World::start().await;
+        let org = world.found("acme").await;
+        let action = json!({
+            "effect": "write", "resource_type": "Account", "base_risk": 10,
+            "arguments": {"type": "object", "properties": {"amount": {"type": "integer"}},
+                "required": ["amount"], "additionalProperties": false},
+        });
+        let put = world.call(&org.key, "PUT", "/api/v1/actions/bank.transfer", action).await;
+        assert!(put.status.is_success(), "{}", put.text);
+        enforce(&world, &org.key, "transfers", POLICY).await;
+        let operator = person(&world, &org.key, "operator").await;
+        let approvers =
+            [person(&world, &org.key, "approver").await, person(&world, &org.key, "approver").await];
+        let made = world.call(&operator.key, "POST", "/api/v1/agents", json!({"name": "bot"})).await;
+        let agent = text(&made.json(), "/data/id");
+        let agent_key = key(&world, &operator.key, ("agent", &agent)).await;
+        world.clock.advance_seconds(1);
+        Self { world, org, operator, approvers, agent, agent_key }
+    }
+
+    async fn ask(&self, key: &str, amount: u32) -> String {
+        let asked = self.world.call(key, "POST", "/api/v1/intents", transfer(amount)).await;
+        assert_eq!(asked.status, 202, "{}", asked.text);
+        text(&asked.json(), "/data/id")
+    }
+
+    async fn answer(&self, key: &str, intent: &str, how: &str) -> Answered {
+        self.world.call(key, "POST", &format!("/api/v1/approvals/{intent}/{how}"), because()).await
+    }
+
+    async fn approve_both(&self, intent: &str) {
+        for (person, status) in self.approvers.iter().zip(["pending", "approved"]) {
+            let taken = self.answer(&person.key, intent, "approve").await;
+            assert_eq!((taken.status.as_u16(), text(&taken.json(), "/data/status").as_str()), (200, status));
+        }
+    }
+
+    async fn release(&self, intent: &str, with: Value) -> Answered {
+        self.world.call(&self.agent_key, "POST", &format!("/api/v1/intents/{intent}/token"), with).await
+    }
+
+    async fn redeem(&self, token: &str, amount: u32) -> Answered {
+        let wanted = json!({"name": "bank", "holder": {"type": "agent", "id": self.agent}, "environment": "live",
+            "scopes": ["tokens:verify"], "audiences": ["bank"]});
+        let made = self.world.call(&self.org.key, "POST", "/api/v1/api-keys", wanted).await.json();
+        let mut body = transfer(amount);
+        body["token"] = token.into();
+        body.as_object_mut().unwrap().remove("connector");
+        self.world.call(&text(&made, "/data/secret"), "POST", "/api/v1/tokens/verify", body).await
+    }
+
+    /// The types of the entries of an intent's story, the oldest first.
+    async fn story(&self, intent: &str) -> Vec<String> {
+        let path = format!("/api/v1/record?correlation_id={intent}");
+        let record = self.world.call(&self.org.key, "GET", &path, Value::Null).await.json();
+        let entries = record["data"].as_array().unwrap();
+        entries.iter().rev().map(|entry| text(entry, "/type")).collect()
+    }
+}
+
+async fn person(world: &World, by: &str, role: &str) -> Person {
+    let email = format!("{}@example.org", world.clock_micros());
+    let made =
+        world.call(by, "POST", "/api/v1/members", json!({"name": role, "email": email, "role": role})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let id = text(&made.json(), "/data/id");
+    let key = key(world, by, ("member", &id)).await;
+    Person { id, key }
+}
+
+/// Writes a policy and puts it in force.
+async fn enforce(world: &World, key: &str, name: &str, policy: &str) {
+    let made = world.call(key, "POST", "/api/v1/policies", json!({"name": name, "text": policy})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let path = format!("/api/v1/policies/{}/activate", text(&made.json(), "/data/id"));
+    let active = world.call(key, "POST", &path, json!({"version": 1})).await;
+    assert_eq!(active.status, 200, "{}", active.text);
+}
+
+/// A key with all that its holder may have.
+async fn key(world: &World, by: &str, (kind, id): (&str, &str)) -> String {
+    world.clock.advance_seconds(1);
+    let scopes: &[&str] = if kind == "agent" {
+        &["intents:submit", "intents:read"]
+    } else {
+        let me = world.call(by, "GET", &format!("/api/v1/members/{id}"), Value::Null).await.json();
+        match text(&me, "/data/role").as_str() {
+            "operator" => &["intents:submit", "intents:read", "agents:manage", "agents:read", "keys:manage"],
+            "approver" => &["approvals:read", "approvals:decide", "intents:read"],
+            "viewer" => &["approvals:read"],
+            _ => &[
+                "approvals:read",
+                "approvals:decide",
+                "intents:submit",
+                "intents:read",
+                "members:manage",
+                "agents:manage",
+                "keys:manage",
+                "members:read",
+            ],
+        }
+    };
+    let body =
+        json!({"name": "k", "holder": {"type": kind, "id": id}, "environment": "live", "scopes": scopes});
+    let made = world.call(by, "POST", "/api/v1/api-keys", body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    text(&made.json(), "/data/secret")
+}
+
+fn refused(answer: &Answered, status: u16, code: &str) {
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn two_people_agree_and_the_token_is_good_once() {
+    let office = Office::open().await;
+    let intent = office.ask(&office.agent_key, 40).await;
+    refused(&office.release(&intent, json!({})).await, 409, "approval_pending");
+
+    let inbox =
+        office.world.call(&office.approvers[0].key, "GET", "/api/v1/approvals", Value::Null).await.json();
+    let asked = &inbox["data"][0];
+    assert_eq!(text(asked, "/id"), intent);
+    assert_eq!(asked["intent"]["canonical"]["arguments"], json!({"amount": 40}));
+    assert_eq!(asked["requester"]["id"], json!(office.agent));
+    assert_eq!(asked["reasons"][0]["message"], json!("two people look at transfers"));
+    assert_eq!(asked["requirements"], json!([{"approvals": 2, "role": "approver"}]));
+    assert_eq!((asked["own"].clone(), asked["status"].clone()), (json!(false), json!("pending")));
+
+    office.approve_both(&intent).await;
+    let inbox =
+        office.world.call(&office.approvers[0].key, "GET", "/api/v1/approvals", Value::Null).await.json();
+    assert_eq!(inbox["data"], json!([]));
+    let shown = office
+        .world
+        .call(&office.agent_key, "GET", &format!("/api/v1/intents/{intent}"), Value::Null)
+        .await
+        .json();
+    assert_eq!(shown["data"]["approval"]["status"], json!("approved"));
+
+    let released = office.release(&intent, json!({"arguments": {"amount": 40.0}})).await;
+    assert_eq!(released.status, 200, "{}", released.text);
+    let token = text(&released.json(), "/data/token");
+    assert_eq!(released.json()["data"]["decision"]["reasons"][0]["code"], json!("approved"));
+    let again = office.release(&intent, json!({})).await;
+    assert_eq!(text(&again.json(), "/data/token"), token, "the first answer may not have arrived");
+
+    refused(&office.redeem(&token, 41).await, 403, "token_invalid");
+    assert_eq!(office.redeem(&token, 40).await.status, 200);
+    refused(&office.redeem(&token, 40).await, 403, "token_replayed");
+    let story = ["intent.escalated", "approval.granted", "approval.granted", "intent.released", "token.used"];
+    assert_eq!(office.story(&intent).await, story);
+
+    office.world.clock.advance_seconds(301);
+    refused(&office.release(&intent, json!({})).await, 409, "intent_released");
+}
+
+#[tokio::test]
+async fn nobody_answers_their_own_request() {
+    let office = Office::open().await;
+    let world = &office.world;
+    let intent = office.ask(&office.agent_key, 1).await;
+
+    // The agent itself, and its owner, whatever role they are given.
+    refused(&office.answer(&office.agent_key, &intent, "approve").await, 403, "insufficient_scope");
+    let raise = json!({"role": "admin"});
+    let path = format!("/api/v1/members/{}", office.operator.id);
+    assert_eq!(world.call(&office.org.key, "PATCH", &path, raise).await.status, 200);
+    let owner = key(world, &office.org.key, ("member", &office.operator.id)).await;
+    refused(&office.answer(&owner, &intent, "approve").await, 403, "self_approval");
+
+    // Whoever the owner makes, and whoever made the owner.
+    let puppet = person(world, &owner, "approver").await;
+    refused(&office.answer(&puppet.key, &intent, "approve").await, 403, "self_approval");
+    refused(&office.answer(&office.org.key, &intent, "approve").await, 403, "self_approval");
+
+    // A stranger to them, with a key that the owner made.
+    let stranger = &office.approvers[0];
+    let theirs = key(world, &owner, ("member", &stranger.id)).await;
+    refused(&office.answer(&theirs, &intent, "approve").await, 403, "self_approval");
+    assert_eq!(office.answer(&stranger.key, &intent, "approve").await.status, 200);
+
+    // Somebody whom the owner made an approver after the request.
+    let viewer = person(world, &office.org.key, "viewer").await;
+    let path = format!("/api/v1/members/{}", viewer.id);
+    assert_eq!(world.call(&owner, "PATCH", &path, json!({"role": "approver"})).await.status, 200);
+    let late = key(world, &office.org.key, ("member", &viewer.id)).await;
+    refused(&office.answer(&late, &intent, "approve").await, 403, "self_approval");
+
+    // Giving the agent away does not make its owner a stranger.
+    let give = json!({"owner_id": office.approvers[1].id});
+    let given = world.call(&owner, "PATCH", &format!("/api/v1/agents/{}", office.agent), give).await;
+    assert_eq!(given.status, 200, "{}", given.text);
+    refused(&office.answer(&owner, &intent, "approve").await, 403, "self_approval");
+    refused(&office.answer(&office.approvers[1].key, &intent, "approve").await, 403, "self_approval");
+    refused(&office.release(&intent, json!({})).await, 409, "approval_pending");
+}
+
+#[tokio::test]
+async fn one_refusal_ends_it_and_answers_can_be_taken_back_before_that() {
+    let office = Office::open().await;
+    let [first, second] = &office.approvers;
+    let intent = office.ask(&office.agent_key, 2).await;
+    refused(&office.answer(&first.key, &intent, "withdraw").await, 409, "not_answered");
+    assert_eq!(office.answer(&first.key, &intent, "approve").await.status, 200);
+    refused(&office.answer(&first.key, &intent, "approve").await, 409, "already_answered");
+    assert_eq!(office.answer(&first.key, &intent, "withdraw").await.status, 200);
+    assert_eq!(text(&office.answer(&second.key, &intent, "approve").await.json(), "/data/status"), "pending");
+    assert_eq!(text(&office.answer(&first.key, &intent, "reject").await.json(), "/data/status"), "rejected");
+    refused(&office.answer(&second.key, &intent, "withdraw").await, 409, "approval_ended");
+    refused(&office.release(&intent, json!({})).await, 409, "approval_ended");
+}
+
+#[tokio::test]
+async fn whoever_asked_takes_it_back_also_once_it_is_approved() {
+    let office = Office::open().await;
+    let cancel = async |key: &str, intent: &str| {
+        office.world.call(key, "POST", &format!("/api/v1/intents/{intent}/cancel"), because()).await
+    };
+    let intent = office.ask(&office.agent_key, 3).await;
+    refused(&cancel(&office.operator.key, &intent).await, 404, "not_found");
+    office.approve_both(&intent).await;
+    assert_eq!(cancel(&office.agent_key, &intent).await.status, 200);
+    refused(&office.release(&intent, json!({})).await, 409, "approval_ended");
+
+    let intent = office.ask(&office.agent_key, 3).await;
+    office.approve_both(&intent).await;
+    assert_eq!(office.release(&intent, json!({})).await.status, 200);
+    refused(&cancel(&office.agent_key, &intent).await, 409, "intent_released");
+}
+
+#[tokio::test]
+async fn time_that_is_over_is_a_refusal() {
+    let office = Office::open().await;
+    let intent = office.ask(&office.agent_key, 4).await;
+    assert_eq!(office.answer(&office.approvers[0].key, &intent, "approve").await.status, 200);
+    office.world.clock.advance_seconds(3600);
+    refused(&office.answer(&office.approvers[1].key, &intent, "approve").await, 409, "approval_ended");
+
+    let intent = office.ask(&office.agent_key, 4).await;
+    office.approve_both(&intent).await;
+    office.world.clock.advance_seconds(3600);
+    refused(&office.release(&intent, json!({})).await, 409, "approval_ended");
+}
+
+#[tokio::test]
+async fn what_was_approved_is_decided_on_again_by_what_is_so_then() {
+    let office = Office::open().await;
+    let world = &office.world;
+    let changed = office.ask(&office.agent_key, 5).await;
+    office.approve_both(&changed).await;
+    for other in [
+        json!({"arguments": {"amount": 6}}),
+        json!({"action": "bank.other"}),
+        json!({"resource": {"type": "Account", "id": "acc_2"}}),
+    ] {
+        refused(&office.release(&changed, other).await, 409, "intent_changed");
+    }
+
+    // Another asks for what was approved to somebody else.
+    let path = format!("/api/v1/intents/{changed}/token");
+    refused(&world.call(&office.operator.key, "POST", &path, json!({})).await, 404, "not_found");
+
+    // A halted organization.
+    let stop = json!({"reason": "a drill"});
+    world.call(&office.org.key, "POST", "/api/v1/emergency/halt", stop.clone()).await;
+    refused(&office.release(&changed, json!({})).await, 403, "organization_halted");
+    world.call(&office.org.key, "POST", "/api/v1/emergency/resume", stop).await;
+
+    // An approver who is none any more.
+    let path = format!("/api/v1/members/{}", office.approvers[1].id);
+    world.call(&office.org.key, "PATCH", &path, json!({"role": "viewer"})).await;
+    refused(&office.release(&changed, json!({})).await, 403, "intent_denied");
+    world.call(&office.org.key, "PATCH", &path, json!({"role": "approver"})).await;
+
+    // A policy that forbids it now.
+    let forbid = "forbid (principal, action == Action::\"bank.transfer\", resource);";
+    enforce(world, &office.org.key, "closed", forbid).await;
+    refused(&office.release(&changed, json!({})).await, 403, "intent_denied");
+    let story = office.story(&changed).await;
+    assert_eq!(story.iter().filter(|kind| *kind == "intent.release_denied").count(), 2, "{story:?}");
+    assert!(!story.contains(&"intent.released".to_owned()), "{story:?}");
+}
+
+#[tokio::test]
+async fn a_second_person_is_somebody_whom_the_first_did_not_make() {
+    let office = Office::open().await;
+    let world = &office.world;
+    // An admin who is no stranger to nobody behind the request, and a member they made.
+    let admin = person(world, &office.org.key, "admin").await;
+    let made = person(world, &admin.key, "approver").await;
+    let intent = office.ask(&office.agent_key, 7).await;
+    assert_eq!(office.answer(&admin.key, &intent, "approve").await.status, 200);
+    refused(&office.answer(&made.key, &intent, "approve").await, 403, "approver_not_distinct");
+    let taken = office.answer(&office.approvers[0].key, &intent, "approve").await;
+    assert_eq!(text(&taken.json(), "/data/status"), "approved");
+}
+
+#[tokio::test]
+async fn another_organization_sees_nothing_of_it() {
+    let office = Office::open().await;
+    let other = office.world.found("other").await;
+    let intent = office.ask(&office.agent_key, 8).await;
+    for (method, path, body) in [
+        ("GET", format!("/api/v1/approvals/{intent}"), Value::Null),
+        ("POST", format!("/api/v1/approvals/{intent}/approve"), because()),
+        ("POST", format!("/api/v1/approvals/{intent}/reject"), because()),
+        ("POST", format!("/api/v1/approvals/{intent}/withdraw"), because()),
+        ("POST", format!("/api/v1/intents/{intent}/token"), json!({})),
+        ("POST", format!("/api/v1/intents/{intent}/cancel"), because()),
+        ("GET", format!("/api/v1/intents/{intent}/events"), Value::Null),
+    ] {
+        refused(&office.world.call(&other.key, method, &path, body).await, 404, "not_found");
+    }
+    let inbox = office.world.call(&other.key, "GET", "/api/v1/approvals", Value::Null).await.json();
+    assert_eq!(inbox["data"], json!([]));
+}

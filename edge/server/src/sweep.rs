@@ -1,0 +1,61 @@
+//! What time alone brings about: an escalation that nobody answered is refused, a call that nobody closed
+//! has an unknown outcome, and what came back is forgotten after a day.
+//!
+//! Every server looks. Each step is a compare and swap under lock, so of several servers one succeeds and
+//! the others find it done.
+
+use std::time::Duration;
+
+use chancery_record::releases::{ANSWERS_KEPT_SECONDS, forget_answers, orphans};
+use chancery_record::{Actor, RecordError, Recorder};
+use chancery_store::{Scope, Store};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// How often what is over is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Looks after what is over until told to stop.
+pub(crate) async fn sweep_forever(store: Store, recorder: Recorder, stop: CancellationToken) {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! { _ = ticks.tick() => {}, () = stop.cancelled() => return }
+        if let Err(error) = sweep(&store, &recorder).await {
+            tracing::warn!(%error, "what is over is ended later");
+        }
+    }
+}
+
+/// Ends whatever is over by the store's clock, each with an entry of its own. Gives how many were ended
+/// here.
+///
+/// # Errors
+/// When the store does not answer. What could not be ended is tried again at the next look.
+pub async fn sweep(store: &Store, recorder: &Recorder) -> anyhow::Result<usize> {
+    let now = store.keyring().clock().now();
+    let mut ended = 0;
+    for due in chancery_approve::due(store, now).await? {
+        let mut scoped = store.write(&Scope::installation(due.org)).await?;
+        if let Some(change) = chancery_approve::expire(&mut scoped, due.intent, now).await? {
+            match recorder.commit(scoped, Actor::installation(), change).await {
+                Ok(_) => ended += 1,
+                Err(error) => tracing::warn!(org = %due.org, %error, "an escalation is ended later"),
+            }
+        }
+    }
+    for orphan in orphans(store, now).await? {
+        match recorder.close_orphan(orphan).await {
+            Ok(_) => {
+                metrics::counter!("executions_total", "outcome" => "outcome_unknown").increment(1);
+                tracing::error!(org = %orphan.org, intent = %orphan.intent,
+                    "a call was opened and nobody closed it: its outcome is unknown");
+                ended += 1;
+            }
+            Err(RecordError::Released) => {}
+            Err(error) => tracing::warn!(org = %orphan.org, %error, "a call is closed later"),
+        }
+    }
+    forget_answers(store, now.plus_seconds(-ANSWERS_KEPT_SECONDS)).await?;
+    Ok(ended)
+}

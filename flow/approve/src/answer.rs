@@ -1,0 +1,325 @@
+//! Answering: a person agrees, refuses, or takes their answer back.
+
+use std::collections::HashSet;
+
+use chancery_evidence::{Hex, kind};
+use chancery_model::{IntentId, KeyId, MemberId, Principal, Role, Timestamp};
+use chancery_store::{Change, Epoch, Read, Scoped, StoreError, Write};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::Escalation;
+use crate::end::end;
+use crate::escalation::{Given, State, answers, hold, read};
+use crate::people::{self, Barred, Lineage, Person, With};
+use crate::wait::tell;
+
+/// How long what was approved can be carried out, in seconds: an hour.
+const GOOD_SECONDS: i64 = 3_600;
+
+/// Who answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Approver {
+    /// The person.
+    pub member: MemberId,
+    /// The API key they answer with.
+    pub key: KeyId,
+    /// Who made it.
+    pub key_created_by: MemberId,
+}
+
+/// What they answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It may be done.
+    Approve,
+    /// It may not.
+    Reject,
+}
+
+impl Answer {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// Why an answer was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The person is not another than whoever asked.
+    #[error("nobody answers their own request: {}", .0.message())]
+    Own(Barred),
+    /// Nobody in the person's role is asked.
+    #[error("the escalation asks people in another role")]
+    Role,
+    /// The person is not another than one who agreed before.
+    #[error("you created one who agreed before, or were created by one: that is no second person")]
+    NotAnother,
+    /// The person answered before.
+    #[error("you answered before")]
+    Answered,
+    /// The person has not answered.
+    #[error("you have not answered")]
+    Unanswered,
+    /// It waits for nobody any more.
+    #[error("the escalation is {} already", .0.as_str())]
+    Ended(State),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for AnswerError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// An answer that was taken.
+#[derive(Debug)]
+pub struct Answered {
+    /// What the escalation is now.
+    pub state: State,
+}
+
+/// Takes a person's answer. The last that is needed approves; one refusal rejects. `None` when there is
+/// no such escalation here.
+///
+/// # Errors
+/// See [`AnswerError`].
+pub async fn answer(
+    scoped: &mut Scoped<Write>,
+    intent: IntentId,
+    approver: Approver,
+    answer: Answer,
+    (reason, now): (&str, Timestamp),
+) -> Result<Option<(Answered, Change)>, AnswerError> {
+    let Some(escalation) = hold(scoped, intent).await? else { return Ok(None) };
+    match escalation.state_at(now) {
+        State::Pending => {}
+        ended => return Err(AnswerError::Ended(ended)),
+    }
+    let given = answers(scoped, &[intent]).await?;
+    if given.iter().any(|one| one.member == approver.member) {
+        return Err(AnswerError::Answered);
+    }
+    let candidate = Given {
+        intent,
+        member: approver.member,
+        key: approver.key,
+        key_created_by: approver.key_created_by,
+        approves: answer == Answer::Approve,
+        at: now,
+    };
+    let circle = Circle::of(scoped, &escalation, &given, Some(&candidate)).await?;
+    let person = circle.person(&candidate, &escalation).map_err(AnswerError::Own)?;
+    if !escalation.asks(person.role) {
+        return Err(AnswerError::Role);
+    }
+    let mut agreed = circle.agreed(&given, &escalation);
+    if agreed.iter().any(|one| circle.lineage.are_one(one.id, person.id)) {
+        return Err(AnswerError::NotAnother);
+    }
+    note(scoped, approver, (intent, answer), now).await?;
+    let state = match answer {
+        Answer::Reject => State::Rejected,
+        Answer::Approve => {
+            agreed.push(person);
+            let roles: Vec<Role> = agreed.iter().map(|one| one.role).collect();
+            if escalation.is_met_by(&roles) {
+                State::Approved { good_until: now.plus_seconds(GOOD_SECONDS) }
+            } else {
+                State::Pending
+            }
+        }
+    };
+    if state != State::Pending {
+        end(scoped, intent, state, now).await?;
+    }
+    tell(scoped, intent).await?;
+    let change = change(&escalation, approver, person.role, answer, (reason, state));
+    Ok(Some((Answered { state }, change)))
+}
+
+fn change(
+    escalation: &Escalation,
+    approver: Approver,
+    role: Role,
+    answer: Answer,
+    (reason, state): (&str, State),
+) -> Change {
+    let kind = match answer {
+        Answer::Approve => kind::GRANTED,
+        Answer::Reject => kind::REJECTED,
+    };
+    let payload = json!({
+        "intent_id": escalation.intent,
+        "intent_hash": Hex(escalation.intent_hash),
+        "approver": { "id": approver.member, "role": role, "key_id": approver.key },
+        "reason": reason,
+        "state": state.as_str(),
+    });
+    about(escalation.intent, kind, Epoch::Keep, payload)
+        .with(("member", approver.member.to_string()))
+        .about(approver.member.into())
+}
+
+/// A change in an intent's story.
+pub(crate) fn about(
+    intent: IntentId,
+    kind: &'static str,
+    epoch: Epoch,
+    payload: serde_json::Value,
+) -> Change {
+    let mut change = Change::new(kind, epoch, ("intent", intent.to_string()), payload);
+    change.correlation = Some(intent.into());
+    change
+}
+
+async fn note(
+    scoped: &mut Scoped<Write>,
+    approver: Approver,
+    (intent, answer): (IntentId, Answer),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO approvals (org_id, intent_id, member_id, key_id, key_created_by, answer, answered_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (org_id, intent_id, member_id) DO UPDATE SET key_id = excluded.key_id,
+             key_created_by = excluded.key_created_by, answer = excluded.answer,
+             answered_at = excluded.answered_at, withdrawn_at = NULL",
+    )
+    .bind(scoped.org().as_uuid())
+    .bind(intent.as_uuid())
+    .bind(approver.member.as_uuid())
+    .bind(approver.key.as_uuid())
+    .bind(approver.key_created_by.as_uuid())
+    .bind(answer.as_str())
+    .bind(now.to_offset())
+    .execute(scoped.connection())
+    .await?;
+    Ok(())
+}
+
+/// Takes a person's answer back, while it has not ended the escalation. `None` when there is no such
+/// escalation here.
+///
+/// # Errors
+/// See [`AnswerError`].
+pub async fn withdraw(
+    scoped: &mut Scoped<Write>,
+    intent: IntentId,
+    approver: Approver,
+    (reason, now): (&str, Timestamp),
+) -> Result<Option<(Answered, Change)>, AnswerError> {
+    let Some(escalation) = hold(scoped, intent).await? else { return Ok(None) };
+    match escalation.state_at(now) {
+        State::Pending => {}
+        ended => return Err(AnswerError::Ended(ended)),
+    }
+    let taken = sqlx::query(
+        "UPDATE approvals SET withdrawn_at = $4
+         WHERE org_id = $1 AND intent_id = $2 AND member_id = $3 AND withdrawn_at IS NULL",
+    )
+    .bind(scoped.org().as_uuid())
+    .bind(intent.as_uuid())
+    .bind(approver.member.as_uuid())
+    .bind(now.to_offset())
+    .execute(scoped.connection())
+    .await?;
+    if taken.rows_affected() == 0 {
+        return Err(AnswerError::Unanswered);
+    }
+    tell(scoped, intent).await?;
+    let payload = json!({
+        "intent_id": intent,
+        "intent_hash": Hex(escalation.intent_hash),
+        "approver": { "id": approver.member, "key_id": approver.key },
+        "reason": reason,
+    });
+    let change = about(intent, "approval.withdrawn", Epoch::Keep, payload)
+        .with(("member", approver.member.to_string()))
+        .about(approver.member.into());
+    Ok(Some((Answered { state: State::Pending }, change)))
+}
+
+/// The people of one escalation, as they are now.
+struct Circle {
+    behind: HashSet<MemberId>,
+    lineage: Lineage,
+    people: std::collections::HashMap<MemberId, Person>,
+}
+
+impl Circle {
+    async fn of<M>(
+        scoped: &mut Scoped<M>,
+        escalation: &Escalation,
+        given: &[Given],
+        candidate: Option<&Given>,
+    ) -> Result<Self, StoreError> {
+        let org = scoped.org().as_uuid();
+        let mut behind = escalation.behind.clone();
+        if let Principal::Agent(agent) = escalation.requester {
+            behind.extend(people::behind_agent(scoped.connection(), org, agent.as_uuid()).await?);
+        }
+        let answering: Vec<Uuid> = given.iter().chain(candidate).map(|one| one.member.as_uuid()).collect();
+        let everybody: Vec<Uuid> =
+            behind.iter().map(|id| id.as_uuid()).chain(answering.iter().copied()).collect();
+        let lineage = people::lineage(scoped.connection(), org, &everybody).await?;
+        let people = people::people(scoped.connection(), org, &answering).await?;
+        Ok(Self { behind, lineage, people })
+    }
+
+    fn person(&self, given: &Given, escalation: &Escalation) -> Result<Person, Barred> {
+        let person = self.people.get(&given.member).ok_or(Barred::Gone)?;
+        let with = With { key_created_by: given.key_created_by, requested_at: escalation.requested_at };
+        people::may_answer(person, with, &self.behind, &self.lineage)?;
+        Ok(*person)
+    }
+
+    /// Those who agreed and still may, each another person.
+    fn agreed(&self, given: &[Given], escalation: &Escalation) -> Vec<Person> {
+        let mut agreed: Vec<Person> = Vec::new();
+        for one in given.iter().filter(|one| one.approves) {
+            let Ok(person) = self.person(one, escalation) else { continue };
+            if !agreed.iter().any(|other| self.lineage.are_one(other.id, person.id)) {
+                agreed.push(person);
+            }
+        }
+        agreed
+    }
+}
+
+/// An approval that can be carried out now: the facts for deciding again.
+#[derive(Debug)]
+pub struct Agreed {
+    /// The roles, as they are now, of those who agreed and still may.
+    pub roles: Vec<Role>,
+    /// The hash of exactly what they agreed to.
+    pub intent_hash: [u8; 32],
+    /// Where the entry that asked them stands.
+    pub seq: i64,
+}
+
+/// Who agreed to an intent, looked at again: people change. `None` when there is no such escalation.
+///
+/// # Errors
+/// [`AnswerError::Ended`] with what it is when it is not approved.
+pub async fn agreed(
+    scoped: &mut Scoped<Read>,
+    intent: IntentId,
+    now: Timestamp,
+) -> Result<Option<Agreed>, AnswerError> {
+    let Some(escalation) = read(scoped, intent).await? else { return Ok(None) };
+    match escalation.state_at(now) {
+        State::Approved { .. } => {}
+        other => return Err(AnswerError::Ended(other)),
+    }
+    let given = answers(scoped, &[intent]).await?;
+    let circle = Circle::of(scoped, &escalation, &given, None).await?;
+    let roles = circle.agreed(&given, &escalation).iter().map(|person| person.role).collect();
+    Ok(Some(Agreed { roles, intent_hash: escalation.intent_hash, seq: escalation.seq }))
+}
