@@ -160,13 +160,6 @@ impl Pool {
     pub(crate) const fn idle(&self) -> Duration {
         self.limits.idle
     }
-
-    #[cfg(test)]
-    pub(crate) fn count(&self) -> usize {
-        let places = self.lock();
-        assert_eq!(places.count, places.by_key.values().map(Vec::len).sum::<usize>());
-        places.count
-    }
 }
 
 impl Places {

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use crate::address::{self, Nat64Prefix, Reason, carried, is_metadata_address, maybe_carried};
 use crate::failure::Refusal;
 use crate::host::{Host, Pattern};
-use crate::listeners::{self, IsLocal};
+use crate::listeners;
 use crate::target::{Scheme, Target};
 
 /// The operator's policy. The default: public addresses only, HTTPS only.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// What may be reached although it is refused otherwise, by a request that [`Reach::Allowed`] lets.
     /// What [`Reason::is_final`] says stays refused.
@@ -22,19 +22,6 @@ pub struct Rules {
     pub nat64: Vec<Nat64Prefix>,
     /// Where this process listens: never reached. An unspecified address means all of the machine's.
     pub listeners: Vec<SocketAddr>,
-    pub(crate) is_local: IsLocal,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            allow: Vec::new(),
-            allow_plain_http: Vec::new(),
-            nat64: Vec::new(),
-            listeners: Vec::new(),
-            is_local: listeners::is_local,
-        }
-    }
 }
 
 /// How far a request may go.
@@ -127,7 +114,7 @@ impl Rules {
             return Err(Reason::Metadata);
         }
         for each in all() {
-            if listeners::is_own(&self.listeners, SocketAddr::new(each, place.port()), self.is_local) {
+            if listeners::is_own(&self.listeners, SocketAddr::new(each, place.port()), listeners::is_local) {
                 return Err(Reason::OwnListener);
             }
         }
