@@ -143,3 +143,103 @@ fn takes<'a>(mut patterns: impl Iterator<Item = &'a Pattern>, host: &Host, addre
         pattern.takes_address(address) || matches!(host, Host::Name(name) if pattern.takes_name(name))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(allow: &[&str], nat64: &[&str], address: &str) -> Result<(), Reason> {
+        let rules = Rules {
+            allow: allow.iter().map(|text| text.parse().unwrap()).collect(),
+            nat64: nat64.iter().map(|text| text.parse().unwrap()).collect(),
+            ..Rules::default()
+        };
+        let place = SocketAddr::new(address.parse().unwrap(), 443);
+        rules.judge(&Host::Name("api.example.com".into()), place, Reach::Allowed)
+    }
+
+    #[test]
+    fn metadata_is_refused_whatever_is_allowed_and_however_it_is_written() {
+        let everything = ["0.0.0.0/0", "::/0", "api.example.com", "*.com"];
+        for address in [
+            "169.254.169.254",
+            "168.63.129.16",
+            "100.100.100.200",
+            "192.0.0.192",
+            "fd00:ec2::254",
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b:1::169.254.169.254",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "2002:a9fe:a9fe::1",
+            "2001:0:a9fe:a9fe::1",
+            "2001:0:102:304::5601:5601",
+            "2606:4700::5efe:169.254.169.254",
+            "2001:db8:1::a9fe:a9fe",
+        ] {
+            assert_eq!(
+                judged(&everything, &["2001:db8:1::/96"], address),
+                Err(Reason::Metadata),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_final_stays_refused() {
+        let everything = ["0.0.0.0/0", "::/0"];
+        for (address, reason) in [
+            ("0.0.0.0", Reason::ThisHost),
+            ("::", Reason::ThisHost),
+            ("64:ff9b::", Reason::ThisHost),
+            ("224.0.0.1", Reason::Multicast),
+            ("ff02::1", Reason::Multicast),
+            ("255.255.255.255", Reason::Broadcast),
+        ] {
+            assert_eq!(judged(&everything, &[], address), Err(reason), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_is_reached_and_no_more() {
+        assert_eq!(judged(&["10.1.0.0/16"], &[], "10.1.2.3"), Ok(()));
+        assert_eq!(judged(&["10.1.0.0/16"], &[], "::ffff:10.1.2.3"), Ok(()));
+        assert_eq!(judged(&["10.1.0.0/16"], &[], "10.2.0.0"), Err(Reason::Private));
+        assert_eq!(judged(&["api.example.com"], &[], "10.2.0.0"), Ok(()));
+        assert_eq!(judged(&["*.example.com"], &[], "fd00::1"), Ok(()));
+        assert_eq!(judged(&["example.com"], &[], "fd00::1"), Err(Reason::Private));
+        assert_eq!(judged(&[], &[], "8.8.8.8"), Ok(()));
+    }
+
+    #[test]
+    fn behind_an_allowed_translator_the_inner_address_is_judged() {
+        let well_known = "64:ff9b::/96";
+        assert_eq!(judged(&[], &[], "64:ff9b::808:808"), Err(Reason::Nat64));
+        assert_eq!(judged(&[well_known], &[], "64:ff9b::808:808"), Ok(()));
+        assert_eq!(judged(&[well_known], &[], "64:ff9b::a00:1"), Err(Reason::Private));
+        assert_eq!(judged(&[well_known, "10.0.0.0/8"], &[], "64:ff9b::a00:1"), Ok(()));
+        let own = "2606:4700:1::/96";
+        assert_eq!(judged(&[], &[], "2606:4700:1::a00:1"), Ok(()));
+        assert_eq!(judged(&[], &[own], "2606:4700:1::808:808"), Err(Reason::Nat64));
+        assert_eq!(judged(&[own], &[own], "2606:4700:1::a00:1"), Err(Reason::Private));
+        assert_eq!(judged(&["2002::/16"], &[], "2002:a00:1::"), Err(Reason::Private));
+        assert_eq!(judged(&["2001::/23"], &[], "2001:0:808:808::f5ff:fffe"), Err(Reason::Private));
+        assert_eq!(judged(&[], &[], "2606:4700::5efe:10.0.0.1"), Err(Reason::Private));
+    }
+
+    #[test]
+    fn a_listener_stays_refused_also_inside_ipv6() {
+        let rules = Rules {
+            allow: vec!["::/0".parse().unwrap(), "0.0.0.0/0".parse().unwrap()],
+            listeners: vec!["127.0.0.1:443".parse().unwrap()],
+            ..Rules::default()
+        };
+        for address in ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"] {
+            let place = SocketAddr::new(address.parse().unwrap(), 443);
+            let host = Host::Address(place.ip());
+            assert_eq!(rules.judge(&host, place, Reach::Allowed), Err(Reason::OwnListener), "{address}");
+        }
+    }
+}
