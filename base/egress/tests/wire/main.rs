@@ -9,6 +9,7 @@
 )]
 
 mod check;
+mod corpora;
 mod limits;
 mod names;
 mod pools;
