@@ -7,6 +7,7 @@ mod actions;
 mod agents;
 mod api_keys;
 mod code;
+mod connectors;
 mod delegations;
 mod emergency;
 mod envelope;
@@ -26,8 +27,12 @@ pub use actions::{Action, ActionEffect, PutAction, RetiredAction};
 pub use agents::{Agent, ChangeAgent, CreateAgent};
 pub use api_keys::{ApiKey, CreateApiKey, IssuedApiKey, RevokeApiKey, RotateApiKey};
 pub use code::Code;
+pub use connectors::{
+    ChangeConnector, Connector, ConnectorCredential, ConnectorDetail, ConnectorOrder, CreateConnector,
+    RemovedCredentials, SecretText, WriteCredential,
+};
 pub use delegations::{CreateDelegation, Delegation};
-pub use emergency::{EmergencyOrder, EmergencyState};
+pub use emergency::{EmergencyOrder, EmergencyState, HaltedEnvironment, PausedConnector};
 pub use envelope::{Data, ErrorBody, Failure, List, ListQuery, Page};
 pub use installation::{Health, Readiness};
 pub use intents::{

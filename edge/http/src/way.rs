@@ -40,6 +40,7 @@ pub(crate) async fn submit(
     request: Request,
 ) -> Result<Opening, ApiError> {
     let cleared = screen(caller, request.draft, &*app.clock, &*app.random)?;
+    require_going(app, &cleared).await?;
     let policies = app.policies.of(&app.store, cleared.caller().scope()).await?;
     let (on_behalf_of, delegation) = delegator(app, &cleared).await?;
     let settings = cleared.caller().settings();
@@ -57,6 +58,19 @@ pub(crate) async fn submit(
         Verdict::Refusal(refusal) => Outcome::Refusal(refusal),
     };
     Ok(app.recorder.open(outcome, request.idempotency.as_ref()).await?)
+}
+
+/// That the connector the intent is for is not paused or retired, as of the caller's epoch: the committer
+/// compares it, so that of two processes neither goes on with one that the other paused. A name that no
+/// connector has is whoever redeems the token under it.
+async fn require_going(app: &App, cleared: &Cleared) -> Result<(), ApiError> {
+    let Some(connector) = &cleared.intent().connector else { return Ok(()) };
+    if app.stops.of(&app.store, cleared.caller().scope()).await?.has(connector) {
+        return Err(
+            ApiError::new(Code::ConnectorPaused, "the connector is paused or retired").at("connector")
+        );
+    }
+    Ok(())
 }
 
 /// The member in whose name the caller asks, as the database knows them, and whether a stored

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use chancery_authenticate::{Authenticator, Entrance, KnownEpochs};
 use chancery_config::{Config, Server};
+use chancery_connectors::Stops;
 use chancery_decide::{Catalogue, Layer, ParseCache, Policies, PolicySource, check_policy};
 use chancery_http::{App, Bounds, Witness};
 use chancery_keys::LastUsed;
@@ -47,6 +48,7 @@ pub(crate) fn make(
         authenticator,
         limits: limits(config, Arc::clone(&around.clock)),
         policies: PolicyCache::new(policies),
+        stops: Stops::default(),
         signing_keys: SigningKeys::default(),
         key_pool: KeyPool::fill(Stock::default()),
         witness,

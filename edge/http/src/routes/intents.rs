@@ -32,6 +32,8 @@ pub(super) fn routes() -> Vec<Route> {
             .may(&[
                 Code::IntentDenied,
                 Code::OrganizationHalted,
+                Code::EnvironmentHalted,
+                Code::ConnectorPaused,
                 Code::IdempotencyConflict,
                 Code::RecordUnavailable,
                 Code::OrganizationBusy,

@@ -3,6 +3,7 @@
 mod actions;
 mod agents;
 mod api_keys;
+mod connectors;
 mod delegations;
 mod emergency;
 mod installation;
@@ -33,6 +34,7 @@ pub fn routes() -> Vec<Route> {
         actions::routes(),
         policies::routes(),
         packs::routes(),
+        connectors::routes(),
         signing_keys::routes(),
         intents::routes(),
         tokens::routes(),

@@ -6,7 +6,9 @@
 mod agents;
 mod commands;
 mod connection;
+mod connectors;
 mod delegations;
+mod emergency;
 mod intents;
 mod policies;
 mod request;
