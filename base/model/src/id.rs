@@ -116,6 +116,16 @@ id!(
     "policy id"
 );
 id!(
+    /// A connector: a system that can be called.
+    ConnectorId,
+    "connector id"
+);
+id!(
+    /// What a connector authenticates with.
+    CredentialId,
+    "credential id"
+);
+id!(
     /// A stored permission for an agent to act on a member's behalf.
     DelegationId,
     "delegation id"

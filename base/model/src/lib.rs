@@ -13,8 +13,8 @@ mod principal;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use id::{
-    AgentId, CorrelationId, DelegationId, EntropyBytes, IntentId, KeyId, MemberId, OrgId, ParseIdError,
-    PolicyId, PrincipalId, SigningKeyId, SubjectKeyId, TokenId,
+    AgentId, ConnectorId, CorrelationId, CredentialId, DelegationId, EntropyBytes, IntentId, KeyId, MemberId,
+    OrgId, ParseIdError, PolicyId, PrincipalId, SigningKeyId, SubjectKeyId, TokenId,
 };
 pub use name::{
     ActionName, Audience, DisplayName, MAX_RESOURCE_ID_BYTES, NameError, ResourceId, ResourceType, Slug,

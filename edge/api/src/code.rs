@@ -48,6 +48,8 @@ codes!(
     400 HeaderInvalid = "header_invalid",
     /// A policy does not parse or does not fit the action catalogue.
     400 PolicyInvalid = "policy_invalid",
+    /// A connector's definition breaks a rule, or names what its actions do not have.
+    400 ConnectorInvalid = "connector_invalid",
     /// No API key came with the request.
     401 Unauthenticated = "unauthenticated",
     /// The API key is not valid (any more).
@@ -66,6 +68,10 @@ codes!(
     403 IntentDenied = "intent_denied",
     /// The organization is halted: nothing acts in it.
     403 OrganizationHalted = "organization_halted",
+    /// What acts with keys of this environment is halted.
+    403 EnvironmentHalted = "environment_halted",
+    /// The connector is paused or retired: nothing is done with it.
+    403 ConnectorPaused = "connector_paused",
     /// The token is not one of ours, or not for this audience or this action.
     403 TokenInvalid = "token_invalid",
     /// The token's few minutes are over.
@@ -100,6 +106,8 @@ codes!(
     409 OwnerNotActive = "owner_not_active",
     /// The agent was retired.
     409 AgentRetired = "agent_retired",
+    /// The connector was retired.
+    409 ConnectorRetired = "connector_retired",
     /// The key's holder is unknown, removed or retired.
     409 HolderNotActive = "holder_not_active",
     /// The key was revoked, has expired, or was rotated before.
@@ -116,7 +124,7 @@ codes!(
     409 PolicyBreaks = "policy_breaks",
     /// The organization has as many actions or policies in force as it can have.
     409 LimitReached = "limit_reached",
-    /// The organization is halted already, or not halted.
+    /// The organization or environment is halted already, or not halted.
     409 HaltUnchanged = "halt_unchanged",
     /// The organization would be left without an administrator.
     409 LastAdmin = "last_admin",

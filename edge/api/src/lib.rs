@@ -8,6 +8,7 @@ mod agents;
 mod api_keys;
 mod approvals;
 mod code;
+mod connectors;
 mod delegations;
 mod emergency;
 mod envelope;
@@ -31,8 +32,12 @@ pub use approvals::{
     Requirement,
 };
 pub use code::Code;
+pub use connectors::{
+    ChangeConnector, Connector, ConnectorCredential, ConnectorDetail, ConnectorOrder, CreateConnector,
+    RemovedCredentials, SecretText, WriteCredential,
+};
 pub use delegations::{CreateDelegation, Delegation};
-pub use emergency::{EmergencyOrder, EmergencyState};
+pub use emergency::{EmergencyOrder, EmergencyState, HaltedEnvironment, PausedConnector};
 pub use envelope::{Data, ErrorBody, Failure, List, ListQuery, Page};
 pub use installation::{Health, Readiness};
 pub use intents::{

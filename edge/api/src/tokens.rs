@@ -17,6 +17,9 @@ pub enum RevocationTarget {
     /// All that an API key asked for until now, and within five seconds from now: the clocks of two
     /// servers may differ by that much.
     Key,
+    /// All that were issued to an agent until now, whichever key asked and in whose name, and within five
+    /// seconds from now.
+    Agent,
     /// All of the organization until now, and within five seconds from now.
     Organization,
 }
@@ -27,7 +30,7 @@ pub enum RevocationTarget {
 pub struct RevokeTokens {
     /// Whose.
     pub kind: RevocationTarget,
-    /// The token's or the key's id; absent for the organization.
+    /// The token's, the key's or the agent's id; absent for the organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,
     /// For the record.
@@ -39,7 +42,7 @@ pub struct RevokeTokens {
 pub struct Revocation {
     /// Its id.
     pub id: Uuid,
-    /// What was issued until then is revoked; for a key or the organization also what is issued
+    /// What was issued until then is revoked; for a key, an agent or the organization also what is issued
     /// within five seconds after.
     #[schema(value_type = String, format = DateTime)]
     pub before: Timestamp,

@@ -37,6 +37,10 @@ words!(
     EnvironmentWord from Environment::ALL,
     /// A failure's code.
     ErrorCode from Code::ALL,
+    /// What a connector is authenticated to with.
+    CredentialWord from ["bearer", "basic", "header", "oauth2_client_credentials"].map(Word),
+    /// How a client authenticates where it fetches a token.
+    ClientAuthWord from ["basic", "post"].map(Word),
     /// How tokens are signed.
     TokenAlgorithm from ["RS256", "ES256", "EdDSA"].map(Word),
 );

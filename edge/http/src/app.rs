@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chancery_approve::Waits;
 use chancery_authenticate::{Authenticator, Entrance};
+use chancery_connectors::Stops;
 use chancery_crypto::Random;
 use chancery_evidence::VerifierKey;
 use chancery_keys::format::KeyPrefix;
@@ -53,6 +54,8 @@ pub struct App {
     pub signing_keys: SigningKeys,
     /// Signing keys made before they are needed.
     pub key_pool: KeyPool,
+    /// The connectors that are paused or retired, in memory while the organizations' epochs stand.
+    pub stops: Stops,
     /// The organizations' policies, compiled, while their epochs stand.
     pub policies: PolicyCache,
     /// What the record is held to.

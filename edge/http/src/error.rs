@@ -101,7 +101,7 @@ impl ApiError {
 
     /// Whether it refuses by what is remembered of the organization, which may be out of date.
     pub(crate) fn rests_on_memory(&self) -> bool {
-        matches!(self.0.code, Code::InsufficientScope | Code::OrganizationHalted)
+        matches!(self.0.code, Code::InsufficientScope | Code::OrganizationHalted | Code::ConnectorPaused)
     }
 
     /// The text for the log, when there is more to say than the code.

@@ -2,10 +2,12 @@
 
 use chancery_api::Code;
 use chancery_approve::AnswerError;
+use chancery_connectors::ConnectorError;
 use chancery_decide::{CatalogueError, CompileError};
 use chancery_keys::NoteError;
 use chancery_keys::agent::AgentError;
 use chancery_keys::api_key::ApiKeyError;
+use chancery_keys::halt::HaltError;
 use chancery_mint::PoolClosed;
 use chancery_mint::signing_keys::SigningKeyError;
 use chancery_people::EmailError;
@@ -213,6 +215,32 @@ impl From<PolicyError> for ApiError {
             PolicyError::NameTaken => Self::new(Code::AlreadyExists, text).at("name"),
             PolicyError::Unchanged => Self::new(Code::Unchanged, text),
             PolicyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConnectorError> for ApiError {
+    fn from(error: ConnectorError) -> Self {
+        let text = error.to_string();
+        match error {
+            ConnectorError::Definition(invalid) => {
+                Self::new(Code::ConnectorInvalid, invalid.rule).at(format!("definition{}", invalid.pointer))
+            }
+            ConnectorError::Credential { field, .. } => Self::invalid(field, text),
+            ConnectorError::NameTaken => Self::new(Code::AlreadyExists, text).at("name"),
+            ConnectorError::Unchanged => Self::new(Code::Unchanged, text),
+            ConnectorError::Retired => Self::new(Code::ConnectorRetired, text),
+            ConnectorError::Keyring(error) => error.into(),
+            ConnectorError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<HaltError> for ApiError {
+    fn from(error: HaltError) -> Self {
+        match error {
+            HaltError::Unchanged => Self::new(Code::HaltUnchanged, error.to_string()),
+            HaltError::Store(error) => error.into(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use chancery_api::Code;
+use chancery_keys::halt;
 use chancery_store::StoreError;
 use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -196,6 +197,13 @@ async fn confirm(app: &App, head: &Head, error: ApiError) -> ApiError {
     let Some(seen) = head.seen().filter(|_| error.rests_on_memory()) else { return error };
     match app.store.read(&seen.scope).await {
         Err(StoreError::Stale { epoch }) => ApiError::stale(epoch),
+        // A key is halted with its organization or with its environment: which, only whoever is refused asks.
+        Ok(mut scoped) if error.code() == Code::OrganizationHalted => {
+            match halt::is_organization_halted(&mut scoped).await {
+                Ok(false) => ApiError::new(Code::EnvironmentHalted, "the key's environment is halted"),
+                Ok(true) | Err(_) => error,
+            }
+        }
         Ok(_) | Err(_) => error,
     }
 }

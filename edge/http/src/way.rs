@@ -84,6 +84,7 @@ pub(crate) struct Approved {
 
 /// Decides on what was screened, by what is so now.
 async fn verdict(app: &App, cleared: Cleared, agreed: &[Role]) -> Result<Verdict, ApiError> {
+    require_going(app, &cleared).await?;
     let policies = app.policies.of(&app.store, cleared.caller().scope()).await?;
     let (on_behalf_of, delegation) = delegator(app, &cleared).await?;
     let settings = cleared.caller().settings();
@@ -96,6 +97,19 @@ async fn verdict(app: &App, cleared: Cleared, agreed: &[Role]) -> Result<Verdict
         now: app.clock.now(),
     };
     Ok(decide(cleared, &circumstances))
+}
+
+/// That the connector the intent is for is not paused or retired, as of the caller's epoch: the committer
+/// compares it, so that of two processes neither goes on with one that the other paused. A name that no
+/// connector has is whoever redeems the token under it.
+async fn require_going(app: &App, cleared: &Cleared) -> Result<(), ApiError> {
+    let Some(connector) = &cleared.intent().connector else { return Ok(()) };
+    if app.stops.of(&app.store, cleared.caller().scope()).await?.has(connector) {
+        return Err(
+            ApiError::new(Code::ConnectorPaused, "the connector is paused or retired").at("connector")
+        );
+    }
+    Ok(())
 }
 
 /// The member in whose name the caller asks, as the database knows them, and whether a stored

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use chancery_approve::Waits;
 use chancery_authenticate::{Authenticator, Entrance, KnownEpochs};
 use chancery_config::{Config, Server};
+use chancery_connectors::Stops;
 use chancery_decide::{Catalogue, Layer, ParseCache, Policies, PolicySource, check_policy};
 use chancery_http::{App, Bounds, Witness};
 use chancery_keys::LastUsed;
@@ -48,6 +49,7 @@ pub(crate) fn make(
         authenticator,
         limits: limits(config, Arc::clone(&around.clock)),
         policies: PolicyCache::new(policies),
+        stops: Stops::default(),
         signing_keys: SigningKeys::default(),
         key_pool: KeyPool::fill(Stock::default()),
         witness,

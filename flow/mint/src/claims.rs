@@ -85,6 +85,11 @@ struct PublicResource<'a> {
 const CLAIMS_BYTES: usize = 1024;
 
 impl Claims {
+    /// Who acts with the token: the agent where it acts in a member's name, else whose rights it carries.
+    pub(crate) fn actor(&self) -> Principal {
+        self.act.as_ref().map_or(self.sub, |actor| actor.sub)
+    }
+
     /// The claims as they are signed, as JSON.
     pub(crate) fn to_text(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut text = Vec::with_capacity(CLAIMS_BYTES);

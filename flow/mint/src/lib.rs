@@ -45,4 +45,9 @@ pub const MIGRATIONS: &[chancery_store::Migration] = &[
         name: "next signing keys",
         sql: include_str!("../migrations/0041_next_signing_keys.sql"),
     },
+    chancery_store::Migration {
+        version: 42,
+        name: "revoke by agent",
+        sql: include_str!("../migrations/0042_revoke_by_agent.sql"),
+    },
 ];

@@ -1,10 +1,10 @@
-//! Revoking tokens before they expire: one, all that an API key asked for, or all of the
-//! organization.
+//! Revoking tokens before they expire: one, all that an API key asked for, all that were
+//! issued to an agent, or all of the organization.
 
 use std::collections::{HashMap, HashSet};
 
 use chancery_crypto::Random;
-use chancery_model::{Clock, KeyId, Timestamp, TokenId};
+use chancery_model::{AgentId, Clock, KeyId, Principal, Timestamp, TokenId};
 use chancery_store::{Change, Epoch, Read, Scoped, StoreError, Write};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -20,6 +20,8 @@ pub enum Target {
     Token(TokenId),
     /// Every token that an API key asked for until now.
     Key(KeyId),
+    /// Every token that was issued to an agent until now, whichever key asked and in whose name.
+    Agent(AgentId),
     /// Every token of the organization until now.
     Organization,
 }
@@ -29,6 +31,7 @@ impl Target {
         match self {
             Self::Token(_) => "token",
             Self::Key(_) => "key",
+            Self::Agent(_) => "agent",
             Self::Organization => "organization",
         }
     }
@@ -37,6 +40,7 @@ impl Target {
         match self {
             Self::Token(id) => Some(id.as_uuid()),
             Self::Key(id) => Some(id.as_uuid()),
+            Self::Agent(id) => Some(id.as_uuid()),
             Self::Organization => None,
         }
     }
@@ -54,7 +58,7 @@ pub struct Revocation {
 }
 
 /// Revokes what was issued to the target until now, and within [`CLOCK_SKEW_SECONDS`] from now for a
-/// key or an organization (see [`Revoked::covers`]). `reason` is 1 to 1000 bytes, for the record.
+/// key, an agent or an organization (see [`Revoked::covers`]). `reason` is 1 to 1000 bytes, for the record.
 /// A target that does not exist is revoked all the same: whether it does is nobody's business here.
 ///
 /// # Errors
@@ -91,6 +95,7 @@ pub async fn revoke(
 pub struct Revoked {
     tokens: HashSet<TokenId>,
     keys: HashMap<KeyId, Timestamp>,
+    agents: HashMap<AgentId, Timestamp>,
     organization: Option<Timestamp>,
 }
 
@@ -101,9 +106,8 @@ impl Revoked {
             Target::Token(id) => {
                 self.tokens.insert(id);
             }
-            Target::Key(id) => {
-                self.keys.entry(id).and_modify(|known| *known = before.max(*known)).or_insert(before);
-            }
+            Target::Key(id) => later(&mut self.keys, id, before),
+            Target::Agent(id) => later(&mut self.agents, id, before),
             Target::Organization => self.organization = self.organization.max(Some(before)),
         }
     }
@@ -116,10 +120,20 @@ impl Revoked {
         let issued_until = |before: Option<Timestamp>| {
             before.is_some_and(|before| claims.iat <= before.as_seconds() + CLOCK_SKEW_SECONDS)
         };
+        let agent = match claims.actor() {
+            Principal::Agent(id) => self.agents.get(&id).copied(),
+            Principal::Member(_) => None,
+        };
         self.tokens.contains(&claims.jti)
             || issued_until(self.keys.get(&claims.key).copied())
+            || issued_until(agent)
             || issued_until(self.organization)
     }
+}
+
+/// Of two revocations of the same target the later one covers more.
+fn later<T: Eq + std::hash::Hash>(known: &mut HashMap<T, Timestamp>, target: T, before: Timestamp) {
+    known.entry(target).and_modify(|known| *known = before.max(*known)).or_insert(before);
 }
 
 /// Reads the revocations that matter at `now`: those after which a token that they cover may not
@@ -141,6 +155,7 @@ pub async fn active(scoped: &mut Scoped<Read>, now: Timestamp) -> Result<Revoked
         let target = match (kind.as_str(), target) {
             ("token", Some(id)) => Target::Token(TokenId::from_uuid(id)),
             ("key", Some(id)) => Target::Key(KeyId::from_uuid(id)),
+            ("agent", Some(id)) => Target::Agent(AgentId::from_uuid(id)),
             ("organization", None) => Target::Organization,
             _ => return Err(StoreError::corrupt("revocations", "the kind and its target do not fit")),
         };

@@ -1,5 +1,6 @@
 //! From a well-formed token to the proof that it may be redeemed.
 
+use chancery_connectors::Stopped;
 use chancery_evidence::Hex;
 use chancery_model::{Audience, Environment, KeyId, OrgId, Timestamp};
 
@@ -22,6 +23,8 @@ pub struct Expected<'a> {
     pub environment: Environment,
     /// The hash of what is about to be done.
     pub intent_hash: [u8; 32],
+    /// The connectors that nothing may be done with, as of the same epoch as the [`Trust`].
+    pub stopped: &'a Stopped,
     /// The moment.
     pub now: Timestamp,
 }
@@ -59,16 +62,20 @@ pub enum VerifyError {
     /// Revoked.
     #[error("revoked")]
     Revoked,
+    /// For a connector that is paused or retired.
+    #[error("the connector is paused or retired")]
+    Stopped,
 }
 
 impl VerifyError {
     /// The code in the answer. Only the holder of a genuine token for this very action learns that
-    /// it is expired or revoked.
+    /// it is expired or revoked, or its connector stopped.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Expired(_) => "token_expired",
             Self::Revoked => "token_revoked",
+            Self::Stopped => "connector_paused",
             _ => "token_invalid",
         }
     }
@@ -132,8 +139,8 @@ impl Redemption {
 /// Verifies a token. Nothing is consumed.
 ///
 /// # Errors
-/// See [`VerifyError`]. The signature is checked before any claim is, and expiry and revocation
-/// last.
+/// See [`VerifyError`]. The signature is checked before any claim is, and expiry, revocation and a stopped
+/// connector last.
 pub fn verify(
     token: UnverifiedToken<'_>,
     trust: &Trust,
@@ -173,6 +180,9 @@ pub fn verify(
     }
     if trust.revoked.covers(&claims) {
         return Err(VerifyError::Revoked);
+    }
+    if expected.stopped.has(&claims.aud) {
+        return Err(VerifyError::Stopped);
     }
     let nonce_hash = claims.nonce.hash();
     Ok(Redemption { claims, claims_hash, nonce_hash, epoch: trust.epoch })

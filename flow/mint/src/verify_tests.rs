@@ -20,6 +20,10 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(1_800_000_000_000_000).plus_seconds(seconds)
 }
 
+fn agent(number: u8) -> AgentId {
+    AgentId::new(at(0), [number; 10])
+}
+
 fn org(number: u8) -> OrgId {
     OrgId::new(at(0), [number; 10])
 }
@@ -29,6 +33,7 @@ struct Bench {
     signer: Signer,
     trust: Trust,
     audiences: Vec<Audience>,
+    stopped: Stopped,
 }
 
 impl Bench {
@@ -37,7 +42,7 @@ impl Bench {
         let keys = HashMap::from([(kid.to_owned(), key.public().clone())]);
         let trust = Trust { org: org(number), epoch: Some(3), keys, revoked: Revoked::default() };
         let signer = Signer::new(SigningKeyId::new(at(0), [number; 10]), kid.to_owned(), key);
-        Self { signer, trust, audiences: vec!["billing".parse().unwrap()] }
+        Self { signer, trust, audiences: vec!["billing".parse().unwrap()], stopped: Stopped::default() }
     }
 
     fn acme() -> Self {
@@ -85,6 +90,7 @@ impl Bench {
             audiences: &self.audiences,
             environment: Environment::Live,
             intent_hash: INTENT_HASH,
+            stopped: &self.stopped,
             now: at(seconds),
         };
         verify(UnverifiedToken::parse(token)?, &self.trust, &expected)
@@ -179,6 +185,7 @@ fn only_the_organizations_own_keys_and_claims_count() {
         audiences: &acme.audiences,
         environment: Environment::Test,
         intent_hash: INTENT_HASH,
+        stopped: &acme.stopped,
         now: at(1),
     };
     let parsed = UnverifiedToken::parse(&token).unwrap();
@@ -225,7 +232,7 @@ fn time_is_strict_at_the_end_and_lenient_by_the_skew_at_the_beginning() {
 }
 
 #[test]
-fn revoked_by_token_key_and_organization() {
+fn revoked_by_token_key_agent_and_organization() {
     let mut bench = Bench::acme();
     let token = bench.token();
     let claims = UnverifiedToken::parse(&token).unwrap().unverified_claims().clone();
@@ -239,19 +246,48 @@ fn revoked_by_token_key_and_organization() {
     // Issued before the revocation, by a server whose clock is ahead: it says that it was later.
     for before in [0, -CLOCK_SKEW_SECONDS] {
         assert_eq!(revoke(Target::Key(claims.key), at(before)), Err(VerifyError::Revoked));
+        assert_eq!(revoke(Target::Agent(agent(4)), at(before)), Err(VerifyError::Revoked));
         assert_eq!(revoke(Target::Organization, at(before)), Err(VerifyError::Revoked));
     }
     let earlier = -CLOCK_SKEW_SECONDS - 1;
     assert_eq!(revoke(Target::Key(claims.key), at(earlier)), Ok(()));
     assert_eq!(revoke(Target::Key(KeyId::new(at(0), [9; 10])), at(9)), Ok(()));
+    assert_eq!(revoke(Target::Agent(agent(4)), at(earlier)), Ok(()));
+    assert_eq!(revoke(Target::Agent(agent(9)), at(9)), Ok(()));
     assert_eq!(revoke(Target::Organization, at(earlier)), Ok(()));
+}
+
+#[test]
+fn an_agents_tokens_are_revoked_also_those_in_a_members_name() {
+    let mut bench = Bench::acme();
+    let member = Principal::Member(MemberId::new(at(0), [6; 10]));
+    let mut claims = bench.claims();
+    claims["act"] = json!({"sub": claims["sub"]});
+    claims["sub"] = member.to_string().into();
+    let token = bench.signed(&claims);
+    assert!(bench.redeem(&token).is_ok());
+    bench.trust.revoked.add(Target::Agent(agent(4)), at(0));
+    assert_eq!(bench.redeem(&token).map(drop), Err(VerifyError::Revoked));
+}
+
+#[test]
+fn a_token_for_a_stopped_connector_is_good_again_when_it_goes_on() {
+    let mut bench = Bench::acme();
+    let token = bench.token();
+    bench.stopped = ["billing".parse().unwrap()].into_iter().collect();
+    assert_eq!(bench.redeem(&token).map(drop), Err(VerifyError::Stopped));
+    // Whoever holds no such token learns nothing of what is stopped.
+    let other = bench.signed(&changed(&bench.claims(), "intent_hash", "00".repeat(32)));
+    assert_eq!(bench.redeem(&other).map(drop), Err(VerifyError::IntentHash));
+    bench.stopped = ["other".parse().unwrap()].into_iter().collect();
+    assert!(bench.redeem(&token).is_ok());
 }
 
 #[test]
 fn a_later_revocation_is_not_forgotten_for_an_earlier_one() {
     let bench = Bench::acme();
     let claims = UnverifiedToken::parse(&bench.token()).unwrap().unverified_claims().clone();
-    for target in [Target::Key(claims.key), Target::Organization] {
+    for target in [Target::Key(claims.key), Target::Agent(agent(4)), Target::Organization] {
         let mut revoked = Revoked::default();
         revoked.add(target, at(0));
         revoked.add(target, at(-50));

@@ -4,6 +4,7 @@
 //! * [`lookup`]: from a presented key to all that authenticating it needs, in one query.
 //! * [`agent`], [`api_key`]: administration. What changes something gives, beside the thing, the
 //!   [`Change`](chancery_store::Change) whose entry lets it be committed.
+//! * [`halt`]: stopping an organization, or what acts with its live or its test keys.
 //! * [`LastUsed`]: when keys were used, written in batches, never while verifying one.
 
 #![cfg_attr(
@@ -21,6 +22,7 @@ pub mod agent;
 pub mod api_key;
 mod base62;
 pub mod format;
+pub mod halt;
 mod key_rows;
 mod last_used;
 mod lookup;
@@ -38,4 +40,9 @@ pub use note::{Note, NoteError};
 pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 20, name: "keys", sql: include_str!("../migrations/0020_keys.sql") },
     Migration { version: 21, name: "agent names", sql: include_str!("../migrations/0021_agent_names.sql") },
+    Migration {
+        version: 75,
+        name: "environment halts",
+        sql: include_str!("../migrations/0075_environment_halts.sql"),
+    },
 ];

@@ -44,7 +44,7 @@ pub struct KeyRecord {
     pub revoked: bool,
     /// The organization's epoch at which all this was read.
     pub epoch: i64,
-    /// Whether the organization is halted.
+    /// Whether the organization is halted, or the key's environment in it.
     pub halted: bool,
 }
 

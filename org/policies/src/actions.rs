@@ -82,6 +82,15 @@ pub async fn read(scoped: &mut Scoped<Read>, name: &ActionName) -> Result<Option
     row.map(TryInto::try_into).transpose()
 }
 
+/// Every action in the catalogue, by name.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn in_catalogue<M>(scoped: &mut Scoped<M>) -> Result<Vec<ActionDefinition>, StoreError> {
+    let org = scoped.org();
+    state::definitions(scoped.connection(), org).await
+}
+
 /// Defines an action, or defines it anew; a retired one comes back.
 ///
 /// # Errors

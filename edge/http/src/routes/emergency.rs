@@ -1,21 +1,32 @@
-//! `/api/v1/emergency/*`: stop everything, and start again.
+//! `/api/v1/emergency`: stop everything, or what acts in one environment, and start again.
 
-use chancery_api::{Code, EmergencyOrder, EmergencyState};
-use chancery_authenticate::permission::EmergencyUse;
-use chancery_store::{Change, Epoch, Halt};
-use serde_json::json;
+use chancery_api::{Code, EmergencyOrder, EmergencyState, HaltedEnvironment, PausedConnector};
+use chancery_authenticate::permission::{EmergencyUse, SettingsRead};
+use chancery_connectors::connector::{self, Connector};
+use chancery_keys::halt;
+use chancery_store::{Halt, Scoped};
 
 use crate::{Answer, ApiError, Cx, Json, Needs, Route};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
+        Route::get("/api/v1/emergency", show)
+            .named("emergency.show", "What is halted and which connectors are paused."),
         Route::post("/api/v1/emergency/halt", halt)
-            .named("emergency.halt", "Halts the organization: nothing acts, no token is minted or redeemed.")
+            .named(
+                "emergency.halt",
+                "Halts the organization, or what acts with keys of one environment: no token is minted or redeemed.",
+            )
             .may(&[Code::HaltUnchanged]),
         Route::post("/api/v1/emergency/resume", resume)
-            .named("emergency.resume", "Lets the organization act again.")
+            .named("emergency.resume", "Lets the organization, or one environment, act again.")
             .may(&[Code::HaltUnchanged]),
     ]
+}
+
+async fn show(cx: Cx<Needs<SettingsRead>>) -> Result<Answer<EmergencyState>, ApiError> {
+    let mut scoped = cx.read().await?;
+    Ok(Answer::read(state(&mut scoped).await?))
 }
 
 async fn halt(cx: Cx<Needs<EmergencyUse>, Json<EmergencyOrder>>) -> Result<Answer<EmergencyState>, ApiError> {
@@ -30,20 +41,47 @@ async fn resume(
 
 async fn order(
     cx: Cx<Needs<EmergencyUse>, Json<EmergencyOrder>>,
-    halt: Halt,
+    order: Halt,
 ) -> Result<Answer<EmergencyState>, ApiError> {
-    let (kind, halted) = match halt {
-        Halt::Halt => ("organization.halted", true),
-        Halt::Resume => ("organization.resumed", false),
+    let EmergencyOrder { reason, environment } = &cx.input.0;
+    let mut scoped = cx.write().await?;
+    let change = match environment {
+        Some(environment) => {
+            let now = cx.app.clock.now();
+            halt::order_environment(&mut scoped, *environment, order, reason.as_str(), now).await?
+        }
+        None => halt::order(&mut scoped, order, reason.as_str()).await?,
     };
-    let scoped = cx.write().await?;
-    // Known at the caller's epoch, which is current: the transaction began.
-    if cx.caller().record().halted == halted {
-        return Err(ApiError::new(Code::HaltUnchanged, "the organization already is in that state"));
+    let mut after = state(&mut scoped).await?;
+    // The head is moved by the commit.
+    if environment.is_none() {
+        after.halted = order == Halt::Halt;
     }
-    let payload = json!({ "reason": cx.input.0.reason });
-    let mut change = Change::new(kind, Epoch::Bump, ("organization", cx.org().to_string()), payload);
-    change.halt = Some(halt);
     let receipt = cx.commit(scoped, change).await?;
-    Ok(Answer::changed(EmergencyState { halted }, &receipt))
+    Ok(Answer::changed(after, &receipt))
+}
+
+async fn state<M>(scoped: &mut Scoped<M>) -> Result<EmergencyState, ApiError> {
+    let halts = halt::read(scoped).await?;
+    let environments = halts.environments.into_iter().map(|halted| HaltedEnvironment {
+        environment: halted.environment,
+        halted_at: halted.at,
+        reason: halted.reason,
+    });
+    let connectors = connector::paused(scoped).await?;
+    Ok(EmergencyState {
+        halted: halts.organization,
+        environments: environments.collect(),
+        connectors: connectors.into_iter().filter_map(paused).collect(),
+    })
+}
+
+fn paused(connector: Connector) -> Option<PausedConnector> {
+    let pause = connector.paused?;
+    Some(PausedConnector {
+        id: connector.id,
+        name: connector.name.to_string(),
+        paused_at: pause.at,
+        reason: pause.reason,
+    })
 }

@@ -30,6 +30,8 @@ pub(super) fn routes() -> Vec<Route> {
             .may(&[
                 Code::IntentDenied,
                 Code::OrganizationHalted,
+                Code::EnvironmentHalted,
+                Code::ConnectorPaused,
                 Code::IdempotencyConflict,
                 Code::RecordUnavailable,
                 Code::OrganizationBusy,

@@ -4,6 +4,7 @@ mod actions;
 mod agents;
 mod api_keys;
 mod approvals;
+mod connectors;
 mod delegations;
 mod emergency;
 mod installation;
@@ -36,6 +37,7 @@ pub fn routes() -> Vec<Route> {
         actions::routes(),
         policies::routes(),
         packs::routes(),
+        connectors::routes(),
         signing_keys::routes(),
         intents::routes(),
         intents_show::routes(),

@@ -2,6 +2,7 @@
 
 use chancery_api::{ChangeOrganization, Code, Organization, Settings};
 use chancery_authenticate::permission::{SettingsManage, SettingsRead};
+use chancery_keys::halt;
 use chancery_model::DisplayName;
 use chancery_people::organization;
 use chancery_people::settings::{self, SettingsPatch};
@@ -24,7 +25,8 @@ async fn show(cx: Cx<Needs<SettingsRead>>) -> Result<Answer<Organization>, ApiEr
     let mut scoped = cx.read().await?;
     let found = organization::read(&mut scoped).await?;
     let settings = settings::read(&mut scoped).await?;
-    Ok(Answer::read(view(found, settings, cx.caller().record().halted)))
+    let halted = halt::is_organization_halted(&mut scoped).await?;
+    Ok(Answer::read(view(found, settings, halted)))
 }
 
 async fn change(
@@ -43,9 +45,10 @@ async fn change(
     };
     let mut scoped = cx.write().await?;
     let found = organization::read(&mut scoped).await?;
+    let halted = halt::is_organization_halted(&mut scoped).await?;
     let (settings, change) = settings::change(&mut scoped, &patch).await?;
     let receipt = cx.commit(scoped, change).await?;
-    Ok(Answer::changed(view(found, settings, cx.caller().record().halted), &receipt))
+    Ok(Answer::changed(view(found, settings, halted), &receipt))
 }
 
 async fn rename(
@@ -54,11 +57,12 @@ async fn rename(
 ) -> Result<Answer<Organization>, ApiError> {
     let mut scoped = cx.write().await?;
     let settings = settings::read(&mut scoped).await?;
+    let halted = halt::is_organization_halted(&mut scoped).await?;
     let renamed = organization::rename(&mut scoped, name).await?;
     let (renamed, change) =
         renamed.ok_or_else(|| ApiError::new(Code::Unchanged, "the organization already has this name"))?;
     let receipt = cx.commit(scoped, change).await?;
-    Ok(Answer::changed(view(renamed, settings, cx.caller().record().halted), &receipt))
+    Ok(Answer::changed(view(renamed, settings, halted), &receipt))
 }
 
 fn view(found: organization::Organization, settings: settings::Settings, halted: bool) -> Organization {

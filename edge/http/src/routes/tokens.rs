@@ -19,7 +19,9 @@ pub(super) fn routes() -> Vec<Route> {
                 Code::TokenExpired,
                 Code::TokenRevoked,
                 Code::TokenReplayed,
+                Code::ConnectorPaused,
                 Code::OrganizationHalted,
+                Code::EnvironmentHalted,
                 Code::RecordUnavailable,
             ]),
     ]
@@ -40,6 +42,7 @@ async fn redeem(cx: Cx<Needs<TokensVerify>, Json<VerifyToken>>) -> Result<Answer
         .filter(|own| named.as_ref().is_none_or(|named| named == *own))
         .cloned()
         .collect();
+    let stopped = cx.app.stops.of(&cx.app.store, cx.scope()).await?;
     let trust = cx.app.signing_keys.trust(&cx.app.store, cx.scope()).await?;
     let issuer = cx.app.issuer(&record.slug);
     let expected = Expected {
@@ -47,6 +50,7 @@ async fn redeem(cx: Cx<Needs<TokensVerify>, Json<VerifyToken>>) -> Result<Answer
         audiences: &audiences,
         environment: record.environment,
         intent_hash: hash,
+        stopped: &stopped,
         now: cx.app.clock.now(),
     };
     let token = UnverifiedToken::parse(&asked.token).map_err(|error| refuse(error.into()))?;
@@ -62,6 +66,7 @@ async fn redeem(cx: Cx<Needs<TokensVerify>, Json<VerifyToken>>) -> Result<Answer
 fn refuse(error: VerifyError) -> ApiError {
     let (code, text) = match error.code() {
         "token_expired" => (Code::TokenExpired, "the token has expired"),
+        "connector_paused" => (Code::ConnectorPaused, "the connector is paused or retired"),
         "token_revoked" => (Code::TokenRevoked, "the token was revoked"),
         _ => (Code::TokenInvalid, "the token is not valid for this"),
     };

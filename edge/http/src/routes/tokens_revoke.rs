@@ -3,15 +3,15 @@
 use chancery_api::{Revocation, RevocationTarget, RevokeTokens};
 use chancery_authenticate::permission::TokensRevoke;
 use chancery_mint::revocations::{self, Target};
-use chancery_model::{KeyId, TokenId};
+use chancery_model::{AgentId, KeyId, TokenId};
 
 use crate::{ApiError, Created, Cx, Json, Needs, Route};
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![
-        Route::post("/api/v1/tokens/revoke", revoke)
-            .named("tokens.revoke", "Revokes one token, a key's tokens, or all of the organization's."),
-    ]
+    vec![Route::post("/api/v1/tokens/revoke", revoke).named(
+        "tokens.revoke",
+        "Revokes one token, a key's or an agent's tokens, or all of the organization's.",
+    )]
 }
 
 async fn revoke(cx: Cx<Needs<TokensRevoke>, Json<RevokeTokens>>) -> Result<Created<Revocation>, ApiError> {
@@ -19,11 +19,12 @@ async fn revoke(cx: Cx<Needs<TokensRevoke>, Json<RevokeTokens>>) -> Result<Creat
     let target = match (wanted.kind, wanted.id) {
         (RevocationTarget::Token, Some(id)) => Target::Token(TokenId::from_uuid(id)),
         (RevocationTarget::Key, Some(id)) => Target::Key(KeyId::from_uuid(id)),
+        (RevocationTarget::Agent, Some(id)) => Target::Agent(AgentId::from_uuid(id)),
         (RevocationTarget::Organization, None) => Target::Organization,
         (RevocationTarget::Organization, Some(_)) => {
             return Err(ApiError::invalid("id", "the organization is the caller's own: send no `id`"));
         }
-        (RevocationTarget::Token | RevocationTarget::Key, None) => {
+        (RevocationTarget::Token | RevocationTarget::Key | RevocationTarget::Agent, None) => {
             return Err(ApiError::invalid("id", "`id` is required for this kind"));
         }
     };

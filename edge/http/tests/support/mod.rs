@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use chancery_authenticate::{Authenticator, Entrance, KnownEpochs, RoleRights};
+use chancery_connectors::Stops;
 use chancery_crypto::{Algorithm, Custody, Random, SigningKey, SystemRandom, sha256};
 use chancery_decide::{ROLE_POLICY, RoleTable};
 use chancery_evidence::CheckpointSigner;
@@ -80,6 +81,7 @@ async fn database() -> TestDatabase {
         chancery_people::MIGRATIONS,
         chancery_keys::MIGRATIONS,
         chancery_policies::MIGRATIONS,
+        chancery_connectors::MIGRATIONS,
         chancery_approve::MIGRATIONS,
         chancery_mint::MIGRATIONS,
         chancery_record::MIGRATIONS,
@@ -152,6 +154,7 @@ impl World {
             signing_keys: SigningKeys::default(),
             key_pool: KeyPool::fill(Stock { rs256: 1, es256: 1, eddsa: 1 }),
             policies: PolicyCache::new(Vec::new()),
+            stops: Stops::default(),
             witness: Witness::new(
                 CheckpointSigner::new("test".to_owned(), signing).unwrap().vkey().clone(),
                 Outside::default(),

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::agents::{self, AgentsCommand};
 use super::approvals::{self, ApprovalsCommand};
+use super::connectors::ConnectorsCommand;
 use super::delegations::DelegationsCommand;
+use super::emergency::EmergencyCommand;
 use super::intents::{self, IntentsCommand};
 use super::policies::{ActionsCommand, PacksCommand, PoliciesCommand};
 use super::request::{Page, Request, Show, escaped};
@@ -53,6 +55,8 @@ groups!(
     Actions(ActionsCommand),
     /// Policies.
     Policies(PoliciesCommand),
+    /// The systems that can be called.
+    Connectors(ConnectorsCommand),
     /// Requests to act.
     Intents(IntentsCommand),
     /// Escalated intents, and answering them.
@@ -82,6 +86,7 @@ pub async fn run(command: ClientCommand, terminal: Terminal) -> anyhow::Result<(
         ClientCommand::Packs { way, command } => (way, command.request()),
         ClientCommand::Actions { way, command } => (way, command.request()?),
         ClientCommand::Policies { way, command } => (way, command.request()?),
+        ClientCommand::Connectors { way, command } => (way, command.request()?),
         ClientCommand::Tokens { way, command } => (way, command.request()?),
         ClientCommand::Settings { way, command } => (way, command.request()),
         ClientCommand::Emergency { way, command } => (way, command.request()),
@@ -322,33 +327,6 @@ impl SettingsCommand {
                 Request::send(Method::PATCH, AT, json!({ "settings": settings }))
             }
         }
-    }
-}
-
-/// `emergency`.
-#[derive(Debug, Subcommand)]
-pub enum EmergencyCommand {
-    /// Halt the organization: nothing acts in it.
-    Halt {
-        /// For the record.
-        #[arg(long)]
-        reason: String,
-    },
-    /// Let it act again.
-    Resume {
-        /// For the record.
-        #[arg(long)]
-        reason: String,
-    },
-}
-
-impl EmergencyCommand {
-    fn request(self) -> Request {
-        let (order, reason) = match self {
-            Self::Halt { reason } => ("halt", reason),
-            Self::Resume { reason } => ("resume", reason),
-        };
-        Request::send(Method::POST, format!("/api/v1/emergency/{order}"), json!({ "reason": reason }))
     }
 }
 

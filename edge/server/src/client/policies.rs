@@ -171,6 +171,6 @@ fn text_in(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("`{}` does not read", file.display()))
 }
 
-fn json_in(file: &Path) -> anyhow::Result<Value> {
+pub(super) fn json_in(file: &Path) -> anyhow::Result<Value> {
     serde_json::from_str(&text_in(file)?).with_context(|| format!("`{}` is not JSON", file.display()))
 }

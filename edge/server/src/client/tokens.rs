@@ -1,7 +1,7 @@
 //! `tokens`.
 
 use anyhow::bail;
-use chancery_model::{KeyId, TokenId};
+use chancery_model::{AgentId, KeyId, TokenId};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ use super::request::Request;
 pub enum TokensCommand {
     /// Redeem a token for what it was made for. It is good once.
     Verify(Verification),
-    /// Revoke one token, a key's tokens, or all of the organization's until now.
+    /// Revoke one token, a key's or an agent's tokens, or all of the organization's until now.
     Revoke(Revocation),
 }
 
@@ -51,6 +51,9 @@ struct Whose {
     /// The tokens that this API key asked for.
     #[arg(long = "of-key", value_name = "KEY_ID")]
     of_key: Option<KeyId>,
+    /// The tokens that were issued to this agent.
+    #[arg(long = "of-agent", value_name = "AGENT_ID")]
+    of_agent: Option<AgentId>,
     /// All tokens of the organization.
     #[arg(long)]
     all: bool,
@@ -66,12 +69,13 @@ impl TokensCommand {
                 body.extend(wanted.audience.map(|audience| ("audience".to_owned(), audience.into())));
                 Request::send(Method::POST, format!("{AT}/verify"), Value::Object(body))
             }
-            Self::Revoke(Revocation { whose: Whose { token, of_key, all }, reason }) => {
-                let (kind, id) = match (token, of_key, all) {
-                    (Some(id), None, false) => ("token", Some(id.as_uuid())),
-                    (None, Some(id), false) => ("key", Some(id.as_uuid())),
-                    (None, None, true) => ("organization", None),
-                    _ => bail!("name one of --token, --of-key and --all"),
+            Self::Revoke(Revocation { whose: Whose { token, of_key, of_agent, all }, reason }) => {
+                let (kind, id) = match (token, of_key, of_agent, all) {
+                    (Some(id), None, None, false) => ("token", Some(id.as_uuid())),
+                    (None, Some(id), None, false) => ("key", Some(id.as_uuid())),
+                    (None, None, Some(id), false) => ("agent", Some(id.as_uuid())),
+                    (None, None, None, true) => ("organization", None),
+                    _ => bail!("name one of --token, --of-key, --of-agent and --all"),
                 };
                 Request::send(
                     Method::POST,
@@ -103,9 +107,12 @@ mod tests {
     #[test]
     fn whose_tokens_are_revoked_is_said_in_one_way() {
         let id = "01890000-0000-7000-8000-000000000000";
-        for (target, kind) in
-            [(vec!["--token", id], "token"), (vec!["--of-key", id], "key"), (vec!["--all"], "organization")]
-        {
+        for (target, kind) in [
+            (vec!["--token", id], "token"),
+            (vec!["--of-key", id], "key"),
+            (vec!["--of-agent", id], "agent"),
+            (vec!["--all"], "organization"),
+        ] {
             let with_reason = [target.as_slice(), &["--reason", "a drill"]].concat();
             let asked = revoked(&with_reason).unwrap_or_default();
             assert!(asked.contains(&format!("\"kind\": String(\"{kind}\")")), "{asked}");
