@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What neither the compiler nor clippy checks: layers, licences, budgets, connections, references in documents.
+"""What neither the compiler nor clippy checks: layers, licences, budgets, connections, ways out, references.
 
 Each finding has a rule and a subject; `.ci/exceptions.txt` lists those that are meant, with a reason.
 Needs Python 3.11 or newer, and nothing else.
@@ -27,6 +27,7 @@ ONLY_IN = {
     "cedar-policy": ["flow/decide"],
     "anyhow": ["edge/server", "proof/"],
     "clap": ["edge/server", "proof/"],
+    "hickory-resolver": ["base/egress"],
 }
 # Nobody depends on these; the second list may not even be somewhere below.
 NEVER_DIRECTLY = ["ring", "rand", "reqwest", "openssl", "native-tls", "jsonwebtoken"]
@@ -36,6 +37,13 @@ NEVER_AT_ALL = ["reqwest", "openssl", "openssl-sys", "native-tls"]
 # the outside has none; `sqlx::Error` it may turn into an answer.
 NO_CONNECTION = ("edge/", ["edge/server"])
 CONNECTION = re.compile(r"\.(?:appender|worker|outside|connection)\(|\bsqlx::(?!Error\b)\w*")
+
+# What reaches out of the process, and the one crate that may.
+REACHES_OUT = re.compile(
+    r"\b(?:TcpStream::connect\w*|TcpSocket|UdpSocket|lookup_host|ToSocketAddrs|to_socket_addrs"
+    r"|hyper_util::client|hyper::client|hyper_rustls|hickory\w*)\b"
+)
+WAY_OUT = "base/egress"
 
 findings: list[tuple[str, str, str]] = []
 
@@ -152,6 +160,19 @@ def connections(members: list[str]) -> None:
                     find("connection", f"{at} {taken}", "takes a connection, which could commit without an entry")
 
 
+def ways_out(members: list[str]) -> None:
+    """Nothing but the guarded way out connects or resolves: what goes around it goes anywhere."""
+    for member in members:
+        if member == WAY_OUT:
+            continue
+        for path in sorted((ROOT / member / "src").rglob("*.rs")):
+            at = path.relative_to(ROOT).as_posix()
+            if not path.stem.endswith("tests"):
+                code = "\n".join(line for line in without_tests(path.read_text().splitlines()) if not line.lstrip().startswith("//"))
+                for taken in sorted(set(REACHES_OUT.findall(code))):
+                    find("way out", f"{at} {taken}", f"reaches out of the process beside `{WAY_OUT}`")
+
+
 def without_tests(lines: list[str]) -> list[str]:
     """The lines before the module of tests at the foot."""
     for number, line in enumerate(lines[:-1]):
@@ -219,6 +240,7 @@ def main() -> None:
     licences(meta, allowed)
     budgets(members)
     connections(members)
+    ways_out(members)
     references()
     excepted = exceptions()
     seen = {(rule, subject) for rule, subject, _ in findings}

@@ -109,11 +109,11 @@ impl Target {
         Self::of(url, Some(raw_host))
     }
 
-    /// Where a redirect from here leads.
+    /// Where a redirect from here leads: a URL, or what stands for one seen from this.
     ///
     /// # Errors
     /// As for [`parse`](Self::parse).
-    pub(crate) fn join(&self, location: &str) -> Result<Self, TargetError> {
+    pub fn join(&self, location: &str) -> Result<Self, TargetError> {
         if location.contains("://") && after_scheme(location).is_ok() {
             return Self::parse(location);
         }

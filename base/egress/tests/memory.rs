@@ -104,6 +104,5 @@ fn an_answer_of_400_mib_or_a_bomb_of_a_gibibyte_costs_the_limit_and_two_mib() {
         }
         let grown = peak().saturating_sub(before);
         assert!(grown <= LIMIT + 2 * MIB, "{grown} bytes");
-        println!("{grown} bytes");
     }
 }

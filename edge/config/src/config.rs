@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Source;
-use crate::{Database, Keys, Limits, Log, Policies, Record, Server};
+use crate::{Database, Egress, Keys, Limits, Log, Policies, Record, Server};
 
 /// The effective configuration of one server. Paths are absolute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct Config {
     pub record: Record,
     /// The installation's own policies.
     pub policies: Policies,
+    /// The way out.
+    pub egress: Egress,
     /// The server's log.
     pub log: Log,
     /// Where each key that is not a default was set.
@@ -47,6 +49,7 @@ impl Config {
             keys: Keys::default(),
             record: Record::defaults(data_dir),
             policies: Policies::default(),
+            egress: Egress::default(),
             log: Log::default(),
             sources: BTreeMap::new(),
         }

@@ -17,6 +17,7 @@
 
 mod config;
 mod database;
+mod egress;
 mod error;
 mod keys;
 mod limits;
@@ -32,6 +33,7 @@ mod validate;
 
 pub use config::Config;
 pub use database::Database;
+pub use egress::Egress;
 pub use error::{ConfigError, Problem, Source};
 pub use keys::Keys;
 pub use limits::Limits;

@@ -52,6 +52,7 @@ impl Config {
             Some(&mut self.kek_file),
             Some(&mut self.record.checkpoint_file),
             self.database.binaries.as_mut(),
+            self.egress.ca_file.as_mut(),
             self.policies.installation_dir.as_mut(),
             self.server.tls.certificate.as_mut(),
             self.server.tls.key.as_mut(),
@@ -86,6 +87,10 @@ fn read(path: Option<&Path>) -> Result<Figment, Problem> {
 fn typed(text: &str, default: Option<Value>) -> Value {
     match default {
         Some(Value::Num(..)) => text.parse::<u64>().map_or_else(|_| text.into(), Value::from),
+        // In a variable, a list is what stands between commas.
+        Some(Value::Array(..)) => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().into()
+        }
         Some(Value::Bool(..)) => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
         _ => text.into(),
     }

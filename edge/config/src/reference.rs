@@ -28,7 +28,7 @@ const fn key(name: &'static str, expected: &'static str) -> Key {
 }
 
 /// Every key that can be set.
-pub const KEYS: [Key; 27] = [
+pub const KEYS: [Key; 36] = [
     key("data_dir", "a path"),
     key("kek_file", "a path"),
     key("server.listen", "an IP address and a port, such as \"127.0.0.1:8420\""),
@@ -54,6 +54,18 @@ pub const KEYS: [Key; 27] = [
     key("record.queue_length", "a number, 1 to 1000000"),
     key("record.queue_share", "a number, 1 to `record.queue_length`"),
     key("policies.installation_dir", "the path of a folder"),
+    key(
+        "egress.allow",
+        "hosts (\"api.example.com\", \"*.example.com\") and blocks of addresses (\"10.1.0.0/16\")",
+    ),
+    key("egress.allow_plain_http", "hosts and blocks of addresses, as for `egress.allow`"),
+    key("egress.nat64_prefixes", "prefixes of IPv6 of 32, 40, 48, 56, 64 or 96 bits (\"2001:db8:64::/96\")"),
+    key("egress.name_servers", "IP addresses, with or without a port (\"9.9.9.9\", \"[2620:fe::fe]:53\")"),
+    key("egress.ca_file", "the path of a PEM file"),
+    key("egress.connect_timeout_ms", "milliseconds, 100 to 60000"),
+    key("egress.head_timeout_ms", "milliseconds, 100 to 600000"),
+    key("egress.timeout_ms", "milliseconds, 100 to 600000"),
+    key("egress.body_limit_bytes", "bytes, 1024 to 104857600"),
     key("log.level", "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
     key("log.format", "\"text\" or \"json\""),
 ];

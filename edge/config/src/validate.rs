@@ -1,12 +1,14 @@
 //! What types do not say: ranges, and values that must go together.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use chancery_egress::{Nat64Prefix, Pattern};
 use secrecy::ExposeSecret;
 
 use crate::error::Problem;
 use crate::reference::find;
-use crate::{Config, Server};
+use crate::{Config, Egress, Server};
 
 /// Adds what is wrong with a configuration of right types.
 pub(crate) fn validate(config: &Config, problems: &mut Vec<Problem>) {
@@ -32,6 +34,8 @@ pub(crate) fn validate(config: &Config, problems: &mut Vec<Problem>) {
     check.range("record.checkpoint_interval_ms", record.checkpoint_interval_ms, 10..=1_000);
     check.range("record.queue_length", record.queue_length as u64, 1..=1_000_000);
     check.range("record.queue_share", record.queue_share as u64, 1..=record.queue_length as u64);
+
+    check.egress(&config.egress);
 }
 
 struct Check<'a> {
@@ -64,6 +68,31 @@ impl Check<'_> {
     fn text(&mut self, key: &str, value: Option<&str>, right: fn(&str) -> bool) {
         if let Some(value) = value.filter(|value| !right(value)) {
             self.unfit(key, &format!("{value:?}"));
+        }
+    }
+
+    fn egress(&mut self, egress: &Egress) {
+        self.each("egress.allow", &egress.allow, |text| text.parse::<Pattern>().map(drop));
+        self.each("egress.allow_plain_http", &egress.allow_plain_http, |text| {
+            text.parse::<Pattern>().map(drop)
+        });
+        self.each("egress.nat64_prefixes", &egress.nat64_prefixes, |text| {
+            text.parse::<Nat64Prefix>().map(drop)
+        });
+        self.each("egress.name_servers", &egress.name_servers, |text| {
+            let fault = format!("`{text}` is not an IP address, with or without a port");
+            Egress::name_server(text).map(drop).ok_or(fault)
+        });
+        self.range("egress.connect_timeout_ms", egress.connect_timeout_ms, 100..=60_000);
+        self.range("egress.head_timeout_ms", egress.head_timeout_ms, 100..=600_000);
+        self.range("egress.timeout_ms", egress.timeout_ms, 100..=600_000);
+        self.range("egress.body_limit_bytes", egress.body_limit_bytes as u64, 1_024..=104_857_600);
+    }
+
+    /// Each that is wrong in a list, in its parser's own words.
+    fn each<E: Display>(&mut self, key: &str, values: &[String], read: impl Fn(&str) -> Result<(), E>) {
+        for fault in values.iter().filter_map(|value| read(value).err()) {
+            self.problem(key, fault.to_string());
         }
     }
 

@@ -10,7 +10,7 @@ use crate::client::{ClientCommand, Way};
 use crate::consent::Consent;
 use crate::founding::Founding;
 use crate::terminal::Terminal;
-use crate::{client, demo, logging, operate, serve, verify};
+use crate::{client, demo, egress, logging, operate, serve, verify};
 
 /// Authority for AI agents: asks before it acts, decides by policy, records what was decided.
 #[derive(Debug, Parser)]
@@ -70,6 +70,13 @@ enum Command {
         place: Place,
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// The way out to connectors and webhooks.
+    Egress {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        command: EgressCommand,
     },
     /// Verify an evidence bundle, offline.
     Verify {
@@ -149,6 +156,19 @@ enum ConfigCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum EgressCommand {
+    /// Say whether URLs may be reached, and why not, without reaching them; fails if any may not.
+    Check {
+        /// The URLs; without one, or for `-`, they are read from standard input, one a line.
+        #[arg(value_name = "URL")]
+        urls: Vec<String>,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum RecordCommand {
     /// Verify every record in the database, whole.
     Verify {
@@ -214,6 +234,9 @@ impl Cli {
             }
             Command::Config { place, command: ConfigCommand::Show } => {
                 Ok(terminal.line(place.load()?.printable().trim_end())?)
+            }
+            Command::Egress { place, command: EgressCommand::Check { urls, json } } => {
+                egress::check(&place.load()?, urls, json, terminal).await
             }
             Command::Verify { file, trust, json } => verify::verify_bundle(&file, &trust, json, terminal),
             Command::Record { place, way, command: RecordCommand::Verify { org } } => {

@@ -4,6 +4,7 @@
 //! mean and which were measured where.
 
 mod decide;
+mod egress;
 mod limits;
 mod load;
 mod neighbours;
@@ -63,6 +64,9 @@ fn main() -> anyhow::Result<()> {
     let report = Report::new(limits::measure()?)?;
     if arguments.wants("deciding alone") {
         report.decided(decide::measure()?)?;
+    }
+    if arguments.wants(egress::NAME) {
+        report.guarded(&runtime.block_on(egress::measure())?)?;
     }
     let measure = |setting: &Setting, measurement: &scenario::Measurement| {
         if measurement.against != Against::Decisions {

@@ -3,6 +3,7 @@
 use std::io::{Write as _, stdout};
 use std::time::Duration;
 
+use crate::egress::Guard;
 use crate::limits::Limits;
 use crate::load::Outcome;
 use crate::neighbours::Neighbours;
@@ -31,6 +32,28 @@ impl Report {
         writeln!(
             stdout().lock(),
             "deciding alone, 100 policies, on one core: mean {mean:.1} µs, p50 {median:.1} µs, p99 {p99:.1} µs"
+        )?;
+        Ok(())
+    }
+
+    /// What the way out costs.
+    pub(crate) fn guarded(&self, found: &Guard) -> anyhow::Result<()> {
+        let mut out = stdout().lock();
+        let (plain, guarded) = (found.plain_micros, found.guarded_micros);
+        writeln!(
+            out,
+            "egress guard, a warm request: p50 {guarded:.1} µs, a plain client {plain:.1} µs, {:+.1} µs",
+            guarded - plain
+        )?;
+        writeln!(
+            out,
+            "egress, an answer of 400 MiB: {} KiB beyond its limit",
+            found.beyond_limit_bytes / 1024
+        )?;
+        writeln!(
+            out,
+            "egress, an answer that drips: ended after {:.0} ms of 500",
+            milliseconds(found.ended_after)
         )?;
         Ok(())
     }

@@ -19,6 +19,7 @@ mod envelope;
 mod intent;
 mod number;
 mod token;
+mod url;
 
 pub use api_key::api_key;
 pub use bundle::bundle;
@@ -26,16 +27,18 @@ pub use envelope::envelope;
 pub use intent::intent;
 pub use number::number;
 pub use token::token;
+pub use url::url;
 
 /// A name and the function that goes by it.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every function of this crate, by the name of its fuzz target and of its folder in `fuzz/seeds`.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("api_key", api_key),
     ("token", token),
     ("intent", intent),
     ("number", number),
     ("bundle", bundle),
     ("envelope", envelope),
+    ("url", url),
 ];

@@ -12,7 +12,7 @@
 use std::fs;
 use std::path::Path;
 
-use chancery_property::{TARGETS, api_key, bundle, envelope, intent, number, token};
+use chancery_property::{TARGETS, api_key, bundle, envelope, intent, number, token, url};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -82,6 +82,11 @@ proptest! {
     #[test]
     fn bundles_that_verify_show_what_was_recorded(input in input("bundle")) {
         bundle(&input);
+    }
+
+    #[test]
+    fn urls_are_read_as_they_are_written(input in input("url")) {
+        url(&input);
     }
 
     #[test]

@@ -168,6 +168,42 @@ fn ranges_and_forms() {
 }
 
 #[test]
+fn lists_are_read_from_the_file_and_from_variables_and_each_fault_is_named() {
+    let (_folder, mut sources) = file(
+        "[egress]\nallow = [\"10.1.0.0/16\", \"*.svc.example\"]\nname_servers = [\"9.9.9.9\"]\nca_file = \"ca.pem\"\n",
+    );
+    sources.environment =
+        environment(&[("CHANCERY_EGRESS__ALLOW_PLAIN_HTTP", " 10.1.2.3, legacy.example ,")]).environment;
+    let egress = Config::load(&sources).unwrap().egress;
+    assert_eq!(egress.allow, ["10.1.0.0/16", "*.svc.example"]);
+    assert_eq!(egress.allow_plain_http, ["10.1.2.3", "legacy.example"]);
+    assert_eq!(crate::Egress::name_server(&egress.name_servers[0]), Some(([9, 9, 9, 9], 53).into()));
+    assert!(egress.ca_file.unwrap().is_absolute());
+
+    let (_folder, sources) = file(
+        "[egress]\nallow = [\"10.1.0.0/8\", \"fine.example\", \"http://x\"]\nname_servers = [\"dns.example\"]\n\
+         nat64_prefixes = [\"2001:db8::/33\"]\ntimeout_ms = 1\n",
+    );
+    let (keys, text) = wrong(&sources);
+    assert_eq!(
+        keys,
+        ["egress.allow", "egress.allow", "egress.nat64_prefixes", "egress.name_servers", "egress.timeout_ms"]
+    );
+    for part in [
+        "`10.1.0.0/8` has bits beyond its length: the block is `10.0.0.0/8`",
+        "`http://x`",
+        "`dns.example` is not an IP address",
+        "`2001:db8::/33` is no NAT64 prefix",
+        "1 is not milliseconds, 100 to 600000",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (_folder, sources) = file("[egress]\nallow = \"10.0.0.0/8\"\n");
+    let (keys, text) = wrong(&sources);
+    assert_eq!(keys, ["egress.allow"], "{text}");
+}
+
+#[test]
 fn other_machines_are_refused_without_tls() {
     let listen = |listen, more: &[(&str, &str)]| {
         let mut pairs = vec![("CHANCERY_SERVER__LISTEN", listen)];
