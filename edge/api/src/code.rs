@@ -142,6 +142,8 @@ codes!(
     409 IntentChanged = "intent_changed",
     /// The intent was released before: an approval is good once.
     409 IntentReleased = "intent_released",
+    /// The connector can't execute this.
+    409 NotExecutable = "not_executable",
     /// The idempotency key was used for another request.
     409 IdempotencyConflict = "idempotency_conflict",
     /// The data was erased by destroying its key.
@@ -152,6 +154,8 @@ codes!(
     429 RateLimited = "rate_limited",
     /// A defect of the server.
     500 Internal = "internal",
+    /// The connector's system refused or failed, or was not reached: it did not do it.
+    502 ExecutionFailed = "execution_failed",
     /// The organization changed faster than the request could be carried out.
     503 OrganizationBusy = "organization_busy",
     /// The record can't be written, so nothing was done.
@@ -164,8 +168,14 @@ codes!(
     503 CheckpointPending = "checkpoint_pending",
     /// A record is being verified: the server does one at a time.
     503 VerificationRunning = "verification_running",
+    /// The connector's system failed too often: it is left alone for a while.
+    503 ConnectorUnavailable = "connector_unavailable",
+    /// As many calls of the connector are under way as may be.
+    503 ConnectorBusy = "connector_busy",
     /// The server is not ready for requests.
     503 NotReady = "not_ready",
+    /// Nobody knows whether the connector's system did it.
+    504 OutcomeUnknown = "outcome_unknown",
 );
 
 impl fmt::Display for Code {

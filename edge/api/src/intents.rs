@@ -188,6 +188,9 @@ pub struct Execution {
     /// The HTTP status that came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
+    /// Why it did not succeed, in a stable word; said in the first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// What came back, for a day: as JSON where it is JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]

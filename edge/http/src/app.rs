@@ -8,6 +8,7 @@ use chancery_authenticate::{Authenticator, Entrance};
 use chancery_connectors::Stops;
 use chancery_crypto::Random;
 use chancery_evidence::VerifierKey;
+use chancery_execute::Executor;
 use chancery_keys::format::KeyPrefix;
 use chancery_mint::{KeyPool, SigningKeys};
 use chancery_model::{Clock, Slug};
@@ -18,6 +19,7 @@ use chancery_screen::Limits;
 use chancery_store::Store;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::Bounds;
 
@@ -60,6 +62,10 @@ pub struct App {
     pub policies: PolicyCache,
     /// What the record is held to.
     pub witness: Witness,
+    /// Calls connectors.
+    pub executor: Executor,
+    /// The calls under way: each ends and is recorded, whoever waits for it.
+    pub calls: TaskTracker,
     /// Who waits for what becomes of intents.
     pub waits: Waits,
     /// Writes the record.

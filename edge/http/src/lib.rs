@@ -20,6 +20,7 @@
 
 mod answer;
 mod app;
+mod call;
 mod cursor;
 mod cx;
 mod error;

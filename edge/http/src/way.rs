@@ -3,7 +3,9 @@
 //! ```text
 //! request ─▶ authenticate ─▶ enter ─▶ screen ─▶ decide ─┬▶ Refusal ────▶ record
 //!            Caller          Entered  Cleared           ├▶ Escalation ─▶ record
-//!                                                       └▶ Permit ─▶ mint ─▶ record ─▶ the token
+//!                                                       └▶ Permit ┬▶ mint ─▶ record ─▶ the token
+//!                                                                 └▶ record ─▶ execute ─▶ record
+//!                                                                    Opened   Engaged    the answer
 //!
 //! an approved intent ─▶ authenticate ─▶ enter ─▶ recall ─▶ decide ─▶ …   as above, with who agreed
 //!                                                Cleared
@@ -11,18 +13,20 @@
 //!
 //! Authenticate and enter happen in the route's guard, for every route alike; [`submit`] begins
 //! with the proof of both. An approval releases nothing by itself: [`release`] screens what was recorded
-//! and decides on it again. Each stage takes the proof of the one before, so none can be skipped,
+//! and decides on it again. What is executed is recorded as opened before (here) and as closed after
+//! (`call.rs`). Each stage takes the proof of the one before, so none can be skipped,
 //! and nothing is released but by what [`chancery_record::Recorder::open`] gives back.
 
 use chancery_api::Code;
 use chancery_approve::Agreed;
 use chancery_authenticate::{Allow, Allowed, permission::IntentsSubmit};
 use chancery_decide::{Circumstances, Delegation, Permit, Subject, Thresholds, Verdict, decide};
+use chancery_execute::Prepared;
 use chancery_mint::signing_keys::{self, Forge, SigningKeyError};
 use chancery_mint::{Lifetime, Minted, Terms, mint};
 use chancery_model::{IntentId, MemberId, Principal, Role};
 use chancery_people::{delegation, member};
-use chancery_record::{Actor, IdempotencyKey, Opened, Opening, Outcome};
+use chancery_record::{Actor, IdempotencyKey, Opened, Opening, Outcome, Replayed};
 use chancery_screen::{Cleared, Draft, RecallError, ScreenError, recall, screen};
 
 use crate::{ApiError, App};
@@ -32,10 +36,32 @@ use crate::{ApiError, App};
 pub(crate) struct Request {
     /// The intent.
     pub(crate) draft: Draft,
-    /// Whether an allowed intent is answered with a token.
-    pub(crate) token: bool,
+    /// What an allowed intent is answered with.
+    pub(crate) carry: Carry,
     /// The idempotency key, if one was sent.
     pub(crate) idempotency: Option<IdempotencyKey>,
+}
+
+/// What becomes of an allowed intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carry {
+    /// Nothing: only the decision is wanted.
+    Nothing,
+    /// A token, for whoever carries it out.
+    Token,
+    /// A call of ours.
+    Call,
+}
+
+/// What stands in the record, and what is to be done now.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The verdict, with its token if there is one.
+    Opened(Box<Opened>),
+    /// A call that is to be made: it stands as opened.
+    Call(Box<Opened>, Box<Prepared>),
+    /// An earlier request with the same idempotency key.
+    Replayed(Replayed),
 }
 
 /// The way from a caller with a draft to a verdict that stands in the record.
@@ -43,15 +69,21 @@ pub(crate) async fn submit(
     app: &App,
     caller: Allowed<IntentsSubmit>,
     request: Request,
-) -> Result<Opening, ApiError> {
+) -> Result<Step, ApiError> {
     let cleared = screen(caller, request.draft, &*app.clock, &*app.random)?;
-    let outcome = match verdict(app, cleared, &[]).await? {
-        Verdict::Permit(permit) if request.token => Outcome::Minted(Box::new(minted(app, permit).await?)),
-        Verdict::Permit(permit) => Outcome::Permit(permit),
-        Verdict::Escalation(escalation) => Outcome::Escalation(escalation),
-        Verdict::Refusal(refusal) => Outcome::Refusal(refusal),
-    };
-    Ok(app.recorder.open(outcome, request.idempotency.as_ref()).await?)
+    let (outcome, prepared) = outcome(app, verdict(app, cleared, &[]).await?, request.carry).await?;
+    let opening = app.recorder.open(outcome, request.idempotency.as_ref()).await;
+    match (opening, prepared) {
+        (Ok(Opening::Opened(opened)), Some(prepared)) => Ok(Step::Call(opened, prepared)),
+        (Ok(Opening::Opened(opened)), None) => Ok(Step::Opened(opened)),
+        (opening, prepared) => {
+            abandon(app, prepared).await;
+            match opening? {
+                Opening::Replayed(replayed) => Ok(Step::Replayed(replayed)),
+                Opening::Opened(opened) => Ok(Step::Opened(opened)),
+            }
+        }
+    }
 }
 
 /// The way of an intent that people agreed to: what was recorded is screened and decided on again, with
@@ -60,15 +92,46 @@ pub(crate) async fn release(
     app: &App,
     caller: Allowed<IntentsSubmit>,
     approved: &Approved,
-) -> Result<Opened, ApiError> {
+    carry: Carry,
+) -> Result<Step, ApiError> {
     let Approved { intent, recorded, agreed } = approved;
     let cleared = recall(caller, *intent, recorded, &agreed.intent_hash)?;
-    let outcome = match verdict(app, cleared, &agreed.roles).await? {
-        Verdict::Permit(permit) => Outcome::Minted(Box::new(minted(app, permit).await?)),
-        Verdict::Escalation(escalation) => Outcome::Escalation(escalation),
-        Verdict::Refusal(refusal) => Outcome::Refusal(refusal),
-    };
-    Ok(app.recorder.open_again(outcome, agreed.seq).await?)
+    let (outcome, prepared) = outcome(app, verdict(app, cleared, &agreed.roles).await?, carry).await?;
+    match (app.recorder.open_again(outcome, agreed.seq).await, prepared) {
+        (Ok(opened), Some(prepared)) => Ok(Step::Call(Box::new(opened), prepared)),
+        (Ok(opened), None) => Ok(Step::Opened(Box::new(opened))),
+        (Err(error), prepared) => {
+            abandon(app, prepared).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// What is to be recorded of a verdict, with the call that a permit is for.
+async fn outcome(
+    app: &App,
+    verdict: Verdict,
+    carry: Carry,
+) -> Result<(Outcome, Option<Box<Prepared>>), ApiError> {
+    Ok(match (verdict, carry) {
+        (Verdict::Permit(permit), Carry::Token) => {
+            (Outcome::Minted(Box::new(minted(app, permit).await?)), None)
+        }
+        (Verdict::Permit(permit), Carry::Nothing) => (Outcome::Permit(permit), None),
+        (Verdict::Permit(permit), Carry::Call) => {
+            let cleared = permit.cleared();
+            let prepared = app.executor.prepare(cleared.caller().scope(), cleared.intent()).await?;
+            (Outcome::Call(permit, prepared.terms()), Some(Box::new(prepared)))
+        }
+        (Verdict::Escalation(escalation), _) => (Outcome::Escalation(escalation), None),
+        (Verdict::Refusal(refusal), _) => (Outcome::Refusal(refusal), None),
+    })
+}
+
+async fn abandon(app: &App, prepared: Option<Box<Prepared>>) {
+    if let Some(prepared) = prepared {
+        app.executor.abandon(*prepared).await;
+    }
 }
 
 /// An intent that people agreed to.

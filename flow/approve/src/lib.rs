@@ -31,7 +31,7 @@ pub use end::{Due, cancel, due, expire};
 pub use escalation::{
     Ask, Demand, Escalated, Escalation, Given, Requested, State, answers, insert_batch, list, read,
 };
-pub use wait::{CHANNEL, Told, Waits};
+pub use wait::{CHANNEL, Told, Waits, announce};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[Migration] =

@@ -4,7 +4,6 @@ use chancery_crypto::sha256;
 use chancery_evidence::{Hex, kind};
 use chancery_model::{IntentId, OrgId, ijson};
 use chancery_store::{Keyring, KeyringError, Receipt};
-use secrecy::zeroize::Zeroizing;
 use serde_json::{Map, Value, json};
 
 use crate::committer::{Answer, Job};
@@ -29,12 +28,16 @@ pub struct Conclusion {
 }
 
 impl Recorder {
-    /// Records how a call ended, and keeps what came back, sealed.
+    /// Records how a call ended, once, and keeps what came back, sealed.
     ///
     /// # Errors
     /// [`RecordError::Released`] when its outcome counts as unknown since; others when it could not be
     /// recorded: then nothing of the answer may be told, for nobody would know of it later.
-    pub async fn close_call(&self, engaged: Engaged, conclusion: Conclusion) -> Result<Receipt, RecordError> {
+    pub async fn close_call(
+        &self,
+        engaged: &Engaged,
+        conclusion: &Conclusion,
+    ) -> Result<Receipt, RecordError> {
         let cleared = engaged.cleared();
         let (org, intent) = (cleared.caller().org(), cleared.intent());
         let principal = cleared.caller().caller().principal();
@@ -51,9 +54,8 @@ impl Recorder {
         let entry = words(org, intent.id, &ijson::canonical(&Value::Object(payload))?)
             .prepare(&key, &**keyring.random());
         let row = intent.id.to_string();
-        let answer = conclusion.answer.map(|answer| {
-            let answer = Zeroizing::new(answer);
-            chancery_crypto::seal(&key, &answer_context(org, &row), &answer, &**keyring.random())
+        let answer = conclusion.answer.as_ref().map(|answer| {
+            chancery_crypto::seal(&key, &answer_context(org, &row), answer, &**keyring.random())
         });
         let closing =
             Closing { intent: intent.id, outcome: conclusion.outcome, status: conclusion.status, answer };

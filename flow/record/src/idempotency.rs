@@ -142,7 +142,7 @@ async fn insert(connection: &mut PgConnection, columns: Columns<'_>) -> Result<H
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
-async fn find(
+pub(crate) async fn find(
     connection: &mut PgConnection,
     org: Uuid,
     claim: &Claim,

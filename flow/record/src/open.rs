@@ -1,6 +1,7 @@
 //! Opening: every verdict goes through here, and only what comes out releases an answer or a token.
 
 use chancery_approve::{Ask, Escalated};
+use chancery_authenticate::{Allowed, permission::IntentsSubmit};
 use chancery_crypto::{DataKey, Random};
 use chancery_decide::{Decision, Escalation, Permit, Refusal};
 use chancery_evidence::kind;
@@ -12,7 +13,7 @@ use secrecy::SecretString;
 
 use crate::committer::{Answer, Job};
 use crate::entry::Words;
-use crate::idempotency::{Claim, Earlier};
+use crate::idempotency::{self, Claim, Earlier};
 use crate::intents::{IntentRow, token_context};
 use crate::payload::{decided, decided_refs};
 use crate::releases::{Carries, Release};
@@ -200,7 +201,7 @@ impl Opened {
 }
 
 /// Proof that a permitted call stands in the record as opened: what a connector is reached with. It comes
-/// from [`Opened::engage`] and is used up by closing the call ([`Recorder::close_call`]).
+/// from [`Opened::engage`]; [`Recorder::close_call`] closes the call, once.
 ///
 /// ```compile_fail,E0277
 /// # use chancery_record::Engaged;
@@ -315,6 +316,27 @@ impl Recorder {
             }
             refused => Err(refusal(refused)),
         }
+    }
+
+    /// What an earlier request with the same idempotency key was answered; `None` when there was none.
+    ///
+    /// # Errors
+    /// [`RecordError::KeyReused`] when it was another request.
+    pub async fn earlier(
+        &self,
+        caller: &Allowed<IntentsSubmit>,
+        presented: &IdempotencyKey,
+    ) -> Result<Option<Replayed>, RecordError> {
+        let org = caller.org();
+        let environment = caller.caller().record().environment;
+        let claim = claim(presented, caller.caller().principal().id(), environment);
+        let mut scoped = self.store.read(caller.scope()).await?;
+        let earlier = idempotency::find(scoped.connection(), org.as_uuid(), &claim).await?;
+        drop(scoped);
+        let Some(earlier) = earlier else { return Ok(None) };
+        let (link, story) = (earlier.link, Some(earlier.intent.into()));
+        let receipt = self.right.found_committed().receipt(org, link.seq, link.entry_hash, story);
+        self.replay(org, earlier, receipt, Some(presented)).await.map(Some)
     }
 
     async fn replay(

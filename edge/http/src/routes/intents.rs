@@ -4,19 +4,24 @@ use chancery_api::{Code, IntentAnswer, IntentQuery, IntentStatus, IntentSummary,
 use chancery_authenticate::permission::{IntentsRead, IntentsSubmit};
 use chancery_decide::{Decision, Effect};
 use chancery_evidence::Hex;
+use chancery_execute::Prepared;
 use chancery_model::{IntentId, Timestamp, ijson};
 use chancery_record::evidence::{self, EvidenceError};
 use chancery_record::query::{self, AskedBy, StoredEntry};
-use chancery_record::{IdempotencyKey, Opened, Opening, Outcome, Replayed};
+use chancery_record::releases::{self, ReleasedFor};
+use chancery_record::{IdempotencyKey, Opened, Outcome, Replayed};
 use chancery_screen::Draft;
-use chancery_store::Receipt;
+use chancery_store::{Receipt, Scope};
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::way::{self, Request};
+use crate::App;
+use crate::call::{carry_out, standing};
+use crate::way::{self, Carry, Request, Step};
 use crate::{Answer, ApiError, Cx, Inner, Input, Json, Many, Needs, Plain, Query, Route};
 
 /// The route in idempotency claims.
@@ -25,10 +30,21 @@ const ROUTE: &str = "intents";
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::post("/api/v1/intents", submit)
-            .named("intents.submit", "Asks to act: a decision, and a single-use token when it is allow.")
-            .also(&[(StatusCode::ACCEPTED, "escalated: `approval` says what people have to do")])
+            .named(
+                "intents.submit",
+                "Asks to act: a decision, and when it is allow a single-use token, or the act itself.",
+            )
+            .also(&[(
+                StatusCode::ACCEPTED,
+                "escalated: `approval` says what people have to do; or under way",
+            )])
             .may(&[
                 Code::IntentDenied,
+                Code::NotExecutable,
+                Code::ExecutionFailed,
+                Code::OutcomeUnknown,
+                Code::ConnectorUnavailable,
+                Code::ConnectorBusy,
                 Code::OrganizationHalted,
                 Code::EnvironmentHalted,
                 Code::ConnectorPaused,
@@ -71,21 +87,68 @@ async fn submit(cx: Cx<Needs<IntentsSubmit>, Json<SubmitIntent>>) -> Result<Answ
         on_behalf_of: asked.on_behalf_of,
     };
     let (scope, own) = (proof.scope().clone(), AskedBy::Principal(proof.caller().principal()));
-    match way::submit(&app, proof, Request { draft, token: asked.token, idempotency }).await? {
-        Opening::Opened(opened) => opened_answer(*opened),
-        Opening::Replayed(replayed) => {
-            let mut scoped = app.store.read(&scope).await?;
-            let entry = query::decision_entry(&mut scoped, replayed.intent, own).await?;
-            drop(scoped);
-            let entry = entry.ok_or_else(ApiError::not_found)?;
-            let keyring = app.store.keyring();
-            let payload = entry.open_decision(keyring, scope.org(), replayed.intent, own).await?;
-            replayed_answer(&entry, payload.unwrap_or_default(), replayed)
-        }
+    let carry = match (asked.execute, asked.token) {
+        (true, _) => Carry::Call,
+        (false, true) => Carry::Token,
+        (false, false) => Carry::Nothing,
+    };
+    // Whether a call can be made now is no matter to one that was made before.
+    if let (Carry::Call, Some(presented)) = (carry, &idempotency)
+        && let Some(replayed) = app.recorder.earlier(&proof, presented).await?
+    {
+        return again(&app, &scope, own, replayed).await;
+    }
+    match way::submit(&app, proof, Request { draft, carry, idempotency }).await? {
+        Step::Opened(opened) => opened_answer(*opened),
+        Step::Call(opened, prepared) => called(&app, *opened, *prepared).await,
+        Step::Replayed(replayed) => again(&app, &scope, own, replayed).await,
     }
 }
 
+/// Makes the call that is opened, and answers with what came of it.
+pub(super) async fn called(
+    app: &Arc<App>,
+    opened: Opened,
+    prepared: Prepared,
+) -> Result<Answer<IntentAnswer>, ApiError> {
+    let answer = answer_of(&opened)?;
+    let execution = carry_out(app, opened, prepared).await?;
+    finish(IntentAnswer { execution: Some(execution), ..answer })
+}
+
+/// An earlier request with the same idempotency key gets the same answer, with what came of it since.
+async fn again(
+    app: &App,
+    scope: &Scope,
+    own: AskedBy,
+    replayed: Replayed,
+) -> Result<Answer<IntentAnswer>, ApiError> {
+    let intent = replayed.intent;
+    let mut scoped = app.store.read(scope).await?;
+    let entry = query::decision_entry(&mut scoped, intent, own).await?.ok_or_else(ApiError::not_found)?;
+    let released = releases::read(&mut scoped, intent).await?;
+    drop(scoped);
+    let keyring = app.store.keyring();
+    let payload = entry.open_decision(keyring, scope.org(), intent, own).await?.unwrap_or_default();
+    let execution = match released.map(|released| released.what) {
+        // What was released after an approval was not what this request asked for.
+        Some(ReleasedFor::Call(call)) if payload.get("execution").is_some() => {
+            let answer = call.answer(keyring, scope.org(), intent).await?;
+            Some(standing(&call, answer, app.clock.now()))
+        }
+        _ => None,
+    };
+    replayed_answer(&entry, payload, execution, replayed)
+}
+
 pub(super) fn opened_answer(opened: Opened) -> Result<Answer<IntentAnswer>, ApiError> {
+    let answer = answer_of(&opened)?;
+    let token = opened.release().map_err(ApiError::internal)?;
+    finish(IntentAnswer { token: token.map(reveal), ..answer })
+}
+
+/// What is answered of a verdict, but for its token.
+fn answer_of(opened: &Opened) -> Result<IntentAnswer, ApiError> {
     let record = record_ref(opened.receipt());
     let outcome = opened.outcome();
     let expires = match outcome {
@@ -93,7 +156,7 @@ pub(super) fn opened_answer(opened: Opened) -> Result<Answer<IntentAnswer>, ApiE
         _ => None,
     };
     let (intent, decision) = (outcome.cleared().intent(), outcome.decision());
-    let answer = IntentAnswer {
+    Ok(IntentAnswer {
         id: intent.id,
         correlation_id: intent.correlation,
         status: status(decision.effect),
@@ -103,15 +166,13 @@ pub(super) fn opened_answer(opened: Opened) -> Result<Answer<IntentAnswer>, ApiE
         token_expires_at: expires,
         execution: None,
         record,
-    };
-    let token = opened.release().map_err(ApiError::internal)?;
-    finish(IntentAnswer { token: token.map(reveal), ..answer })
+    })
 }
 
-/// An earlier request with the same idempotency key gets the same answer.
 fn replayed_answer(
     entry: &StoredEntry,
     payload: Value,
+    execution: Option<Execution>,
     replayed: Replayed,
 ) -> Result<Answer<IntentAnswer>, ApiError> {
     let decision = payload.get("decision").cloned().unwrap_or(Value::Null);
@@ -126,7 +187,7 @@ fn replayed_answer(
         approval: (status == IntentStatus::Escalated)
             .then(|| json!({"status": "pending", "requirements": requirements})),
         token_expires_at: expires.map(|end| Timestamp::from_micros(0).plus_seconds(end)),
-        execution: None,
+        execution,
         record: record_ref(&replayed.receipt),
         token: replayed.token.map(reveal),
     })
@@ -137,14 +198,26 @@ pub(super) fn reveal(token: SecretString) -> String {
     token.expose_secret().to_owned()
 }
 
-fn finish(answer: IntentAnswer) -> Result<Answer<IntentAnswer>, ApiError> {
+pub(super) fn finish(answer: IntentAnswer) -> Result<Answer<IntentAnswer>, ApiError> {
+    let failed = |answer: &IntentAnswer, code, message| {
+        let data = serde_json::to_value(answer).map_err(ApiError::internal)?;
+        Err(ApiError::new(code, message).with(data))
+    };
+    match answer.execution.as_ref().map(|execution| execution.status) {
+        Some(ExecutionStatus::Open) => return Ok(Answer::read(answer).with_status(StatusCode::ACCEPTED)),
+        Some(ExecutionStatus::Failed) => {
+            let message = "the system did not do it; `data` says what it answered";
+            return failed(&answer, Code::ExecutionFailed, message);
+        }
+        Some(ExecutionStatus::OutcomeUnknown) => {
+            return failed(&answer, Code::OutcomeUnknown, "nobody knows whether the system did it");
+        }
+        Some(ExecutionStatus::Succeeded) | None => {}
+    }
     match answer.status {
         IntentStatus::Allowed => Ok(Answer::read(answer)),
         IntentStatus::Escalated => Ok(Answer::read(answer).with_status(StatusCode::ACCEPTED)),
-        IntentStatus::Denied => {
-            let data = serde_json::to_value(&answer).map_err(ApiError::internal)?;
-            Err(ApiError::new(Code::IntentDenied, "the intent is denied; `data` says why").with(data))
-        }
+        IntentStatus::Denied => failed(&answer, Code::IntentDenied, "the intent is denied; `data` says why"),
     }
 }
 

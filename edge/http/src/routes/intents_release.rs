@@ -1,6 +1,8 @@
 //! `/api/v1/intents/{id}/…`: what whoever asked does with an escalated intent.
 
-use chancery_api::{AnswerTaken, Answering, ApprovalStatus, Code, IntentAnswer, ReleaseIntent};
+use chancery_api::{
+    AnswerTaken, Answering, ApprovalStatus, Code, IntentAnswer, IntentStatus, RecordRef, ReleaseIntent,
+};
 use chancery_approve::{Agreed, AnswerError, State, agreed};
 use chancery_authenticate::permission::IntentsSubmit;
 use chancery_evidence::Hex;
@@ -9,12 +11,14 @@ use chancery_model::{IntentId, Timestamp};
 use chancery_record::Outcome;
 use chancery_record::query::{self, AskedBy};
 use chancery_record::releases::{self, Released, ReleasedFor};
+use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use super::intents::{opened_answer, reveal};
-use crate::way::{self, Approved};
+use super::intents::{called, finish, opened_answer, reveal};
+use crate::call::standing;
+use crate::way::{self, Approved, Carry, Step};
 use crate::{Answer, ApiError, Cx, Json, Needs, Route};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -25,6 +29,13 @@ pub(super) fn routes() -> Vec<Route> {
                 "The token of an escalated intent that people agreed to: it is decided on again first.",
             )
             .may(RELEASING),
+        Route::post("/api/v1/intents/{id}/execute", execute)
+            .named(
+                "intents.execute",
+                "Executes an escalated intent that people agreed to: it is decided on again first.",
+            )
+            .also(&[(StatusCode::ACCEPTED, "it is under way")])
+            .may(EXECUTING),
         Route::post("/api/v1/intents/{id}/cancel", cancel)
             .named("intents.cancel", "Takes an escalated intent back, while nothing was released.")
             .may(&[Code::IntentNotEscalated, Code::ApprovalEnded, Code::IntentReleased]),
@@ -48,8 +59,30 @@ async fn token(cx: Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>) -> Result<Answ
     if let Some(released) = &found.released {
         return again(&cx, &found, released).await;
     }
+    release(cx, found, Carry::Token).await
+}
+
+async fn execute(
+    cx: Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>,
+) -> Result<Answer<IntentAnswer>, ApiError> {
+    let found = find(&cx).await?;
+    if let Some(released) = &found.released {
+        return executed(&cx, &found, released).await;
+    }
+    release(cx, found, Carry::Call).await
+}
+
+async fn release(
+    cx: Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>,
+    found: Found,
+    carry: Carry,
+) -> Result<Answer<IntentAnswer>, ApiError> {
     let Cx { app, proof, .. } = cx;
-    let opened = way::release(&app, proof, &found.approved()?).await?;
+    let opened = match way::release(&app, proof, &found.approved()?, carry).await? {
+        Step::Call(opened, prepared) => return called(&app, *opened, *prepared).await,
+        Step::Opened(opened) => opened,
+        Step::Replayed(_) => return Err(ApiError::internal("a release has no idempotency key")),
+    };
     match opened.outcome() {
         // More is asked for now than people agreed to: it stands in the record, and releases nothing.
         Outcome::Escalation(escalation) => {
@@ -57,7 +90,7 @@ async fn token(cx: Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>) -> Result<Answ
             let message = "more people have to agree than did; `data` says who";
             Err(ApiError::new(Code::IntentDenied, message).with(json!({ "decision": decision })))
         }
-        _ => opened_answer(opened),
+        _ => opened_answer(*opened),
     }
 }
 
@@ -148,22 +181,47 @@ async fn again(
     if expires_at <= cx.app.clock.now() {
         return Err(over());
     }
+    let answer = released_answer(cx, found, released).await?;
+    let (token, token_expires_at) = (Some(reveal(token)), Some(expires_at));
+    Ok(Answer::read(IntentAnswer { token, token_expires_at, ..answer }))
+}
+
+/// An approval is executed once. Whoever asks again is told what came of it.
+async fn executed(
+    cx: &Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>,
+    found: &Found,
+    released: &Released,
+) -> Result<Answer<IntentAnswer>, ApiError> {
+    let ReleasedFor::Call(call) = &released.what else {
+        return Err(ApiError::new(Code::IntentReleased, "the intent was released before, as a token"));
+    };
+    let content = call.answer(cx.keyring(), cx.org(), found.intent).await?;
+    let execution = Some(standing(call, content, cx.app.clock.now()));
+    finish(IntentAnswer { execution, ..released_answer(cx, found, released).await? })
+}
+
+/// What was answered when the intent was released, but for the token and what came of the call.
+async fn released_answer(
+    cx: &Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>,
+    found: &Found,
+    released: &Released,
+) -> Result<IntentAnswer, ApiError> {
     let mut scoped = cx.read().await?;
     let entry = query::entry(&mut scoped, released.seq).await?.ok_or_else(ApiError::not_found)?;
     drop(scoped);
     let payload = entry.open(cx.keyring(), cx.org()).await?.map(|opened| opened.payload).unwrap_or_default();
     let decision = payload.get("decision").cloned().unwrap_or_default();
-    Ok(Answer::read(IntentAnswer {
+    Ok(IntentAnswer {
         id: found.intent,
         correlation_id: found.intent.into(),
-        status: chancery_api::IntentStatus::Allowed,
+        status: IntentStatus::Allowed,
         decision: to_raw_value(&decision).map_err(ApiError::internal)?,
         approval: None,
-        token_expires_at: Some(expires_at),
+        token: None,
+        token_expires_at: None,
         execution: None,
-        record: chancery_api::RecordRef { seq: entry.seq, entry_hash: Hex(entry.entry_hash).to_string() },
-        token: Some(reveal(token)),
-    }))
+        record: RecordRef { seq: entry.seq, entry_hash: Hex(entry.entry_hash).to_string() },
+    })
 }
 
 async fn cancel(cx: Cx<Needs<IntentsSubmit>, Json<Answering>>) -> Result<Answer<AnswerTaken>, ApiError> {

@@ -2,24 +2,23 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use chancery_api::{
-    AnswerWord, ApprovalState, ApprovalStatus, Code, Execution, ExecutionStatus, GivenAnswer, IntentDetail,
-    RecordRef, WaitQuery,
+    AnswerWord, ApprovalState, ApprovalStatus, Code, ExecutionStatus, GivenAnswer, IntentDetail, RecordRef,
+    WaitQuery,
 };
 use chancery_approve::{Escalation, Given, State, Told};
 use chancery_authenticate::permission::IntentsRead;
 use chancery_evidence::Hex;
 use chancery_model::{IntentId, Timestamp};
 use chancery_record::query;
-use chancery_record::releases::{self, Call, CallOutcome, ReleasedFor};
+use chancery_record::releases::{self, ReleasedFor};
 use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::intents::{seen, status_of};
+use crate::call::standing;
 use crate::input::Input;
 use crate::{Answer, ApiError, Cx, Events, Inner, Needs, Query, Route};
 
@@ -150,7 +149,7 @@ async fn detail<G: Inner, I: Input>(cx: &Cx<G, I>, id: IntentId) -> Result<Inten
     let execution = match released.as_ref().map(|released| &released.what) {
         Some(ReleasedFor::Call(call)) => {
             let answer = call.answer(cx.keyring(), org, id).await?;
-            Some(execution(call, answer, now))
+            Some(standing(call, answer, now))
         }
         _ => None,
     };
@@ -200,29 +199,5 @@ pub(super) const fn status(state: State) -> ApprovalStatus {
         State::Rejected => ApprovalStatus::Rejected,
         State::Cancelled => ApprovalStatus::Cancelled,
         State::Expired => ApprovalStatus::Expired,
-    }
-}
-
-/// How a call stands, with what came back.
-pub(super) fn execution(call: &Call, answer: Option<Vec<u8>>, now: Timestamp) -> Execution {
-    let (answer, answer_base64) = match answer {
-        None => (None, None),
-        Some(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(value) => (Some(value), None),
-            Err(_) => (None, Some(BASE64.encode(&bytes))),
-        },
-    };
-    Execution {
-        connector: call.connector.clone(),
-        status: match call.outcome_at(now) {
-            None => ExecutionStatus::Open,
-            Some(CallOutcome::Succeeded) => ExecutionStatus::Succeeded,
-            Some(CallOutcome::Failed) => ExecutionStatus::Failed,
-            Some(CallOutcome::Unknown) => ExecutionStatus::OutcomeUnknown,
-        },
-        http_status: call.status,
-        answer,
-        answer_base64,
-        closed_at: call.closed_at,
     }
 }
