@@ -155,8 +155,9 @@ const SPECIAL: &[(Network, Reason)] = &[
 /// What IANA calls global unicast; all else of IPv6 is unassigned where it is not special.
 const GLOBAL_UNICAST: Network = Network::v6(0x2000 << 112, 3);
 
-/// Why nobody should connect to this address on a stranger's word; `None` for a public one. An IPv6
-/// address that carries an IPv4 address is judged for itself here, see [`carried`].
+/// Why nobody should connect to this address on a stranger's word; `None` for a public one. Of an IPv6
+/// address that carries an IPv4 address, the block is judged here; [`crate::Rules`] judge what it
+/// carries too, once the block is allowed.
 #[must_use]
 pub fn refused(address: IpAddr) -> Option<Reason> {
     let address = address.to_canonical();

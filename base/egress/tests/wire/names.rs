@@ -44,7 +44,7 @@ async fn a_name_that_flips_a_thousand_times_never_leads_to_the_refused_address()
     let name_server = NameServer::start(move |_| {
         // The two questions of one resolution may get different answers, too.
         let flip = counted.fetch_add(1, Ordering::Relaxed);
-        Say::Addresses(vec![if flip % 3 == 0 { BAD.into() } else { GOOD }])
+        Say::Addresses(vec![if flip.is_multiple_of(3) { BAD.into() } else { GOOD }])
     })
     .await;
     let egress = through(&name_server, only_good());
