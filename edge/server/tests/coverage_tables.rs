@@ -126,6 +126,8 @@ const NULLABLE: &[(&str, &str)] = &[
     ("organizations", "escalate_at"),
     ("organizations", "token_ttl_seconds"),
     ("revocations", "target"),
+    ("connector_credentials", "superseded_at"),
+    ("connector_credentials", "ends_at"),
 ];
 
 /// A text that the column's check takes.
@@ -136,6 +138,9 @@ fn word(table: &str, column: &str) -> &'static str {
         ("signing_keys", "state") => "active",
         (_, "holder_kind" | "principal_kind") => "agent",
         (_, "environment") => "live",
+        ("connectors", "kind") => "http",
+        ("connector_credentials", "kind") => "bearer",
+        ("connector_credentials", "state") => "current",
         ("revocations", "kind") => "organization",
         (_, "effect") => "allow",
         (_, "refs" | "definition" | "public_jwk") => "{}",
