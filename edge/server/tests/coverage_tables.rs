@@ -400,6 +400,7 @@ async fn the_catalogue_is_locked_as_the_design_says() {
            AND has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1",
     );
     let said = [
+        "connector_credentials_ended for chancery_worker",
         "find_api_key for chancery_app",
         "find_organization for chancery_app",
         "signing_keys_due for chancery_worker",

@@ -216,8 +216,8 @@ async fn a_credential_serves_on_for_its_overlap_and_then_is_gone() {
         (ready.current.map(|one| one.id), ready.previous.map(|one| one.id))
     };
     assert_eq!(serving().await, (None, None));
-    let first = write(&world, &acme, ledger, "first", 0).await;
-    let second = write(&world, &acme, ledger, "second", 60).await;
+    let first = write(&world, &acme, ledger, "s3cret1", 0).await;
+    let second = write(&world, &acme, ledger, "s3cret2", 60).await;
     assert_eq!(serving().await, (Some(second), Some(first)));
     world.clock.advance_seconds(59);
     assert_eq!(serving().await, (Some(second), Some(first)));
@@ -225,10 +225,25 @@ async fn a_credential_serves_on_for_its_overlap_and_then_is_gone() {
     assert_eq!(serving().await, (Some(second), None));
     let shown = credential::list(&mut world.read(&acme).await, ledger, world.clock.now()).await.unwrap();
     assert_eq!(shown.iter().map(|one| one.id).collect::<Vec<_>>(), [second]);
+    // Its bytes are destroyed by whoever comes by first, once.
+    let due = chancery_connectors::ended(&world.store, world.clock.now()).await.unwrap();
+    assert_eq!(due, [(acme.id, ledger)]);
+    for first in [true, false] {
+        let mut scoped = world.write(&acme).await;
+        let now = world.clock.now();
+        let destroyed = chancery_connectors::destroy_ended(&mut scoped, ledger, now).await.unwrap();
+        assert_eq!(destroyed.is_some(), first);
+        if let Some(change) = destroyed {
+            assert_eq!((change.kind, change.epoch), ("connector.credential_ended", Epoch::Keep));
+            world.commit(scoped, &change).await;
+        }
+    }
+    assert_eq!(stored(&world, &acme, "sealed IS NOT NULL").await, 1);
+    assert!(chancery_connectors::ended(&world.store, world.clock.now()).await.unwrap().is_empty());
     // Without an overlap the one before is gone at once, and what was previous ends with the next.
-    let third = write(&world, &acme, ledger, "third", 60).await;
+    let third = write(&world, &acme, ledger, "s3cret3", 60).await;
     assert_eq!(serving().await, (Some(third), Some(second)));
-    let fourth = write(&world, &acme, ledger, "fourth", 0).await;
+    let fourth = write(&world, &acme, ledger, "s3cret4", 0).await;
     assert_eq!(serving().await, (Some(fourth), None));
     assert_eq!(stored(&world, &acme, "sealed IS NOT NULL").await, 1);
     let error = try_write(&world, &acme, ledger, bearer("x"), 604_801).await.unwrap_err();
