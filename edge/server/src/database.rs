@@ -28,9 +28,9 @@ pub fn migrations() -> Vec<Migration> {
         chancery_people::MIGRATIONS,
         chancery_keys::MIGRATIONS,
         chancery_policies::MIGRATIONS,
-        chancery_connectors::MIGRATIONS,
         chancery_mint::MIGRATIONS,
         chancery_record::MIGRATIONS,
+        chancery_connectors::MIGRATIONS,
     ]
     .concat()
 }

@@ -81,9 +81,9 @@ async fn database() -> TestDatabase {
         chancery_people::MIGRATIONS,
         chancery_keys::MIGRATIONS,
         chancery_policies::MIGRATIONS,
-        chancery_connectors::MIGRATIONS,
         chancery_mint::MIGRATIONS,
         chancery_record::MIGRATIONS,
+        chancery_connectors::MIGRATIONS,
     ]
     .concat();
     let texts: Vec<&[u8]> = migrations.iter().map(|migration| migration.sql.as_bytes()).collect();
