@@ -28,10 +28,11 @@ pub fn migrations() -> Vec<Migration> {
         chancery_people::MIGRATIONS,
         chancery_keys::MIGRATIONS,
         chancery_policies::MIGRATIONS,
-        chancery_connectors::MIGRATIONS,
-        chancery_approve::MIGRATIONS,
         chancery_mint::MIGRATIONS,
         chancery_record::MIGRATIONS,
+        chancery_approve::MIGRATIONS,
+        chancery_connectors::MIGRATIONS,
+        chancery_execute::MIGRATIONS,
     ]
     .concat()
 }

@@ -1,14 +1,16 @@
-//! Tending the signing keys: the next key begins to sign when verifiers know it, and the one before is
-//! retired when its last token has ended.
+//! Tending what has its time: the next signing key begins to sign when verifiers know it, and the one before
+//! is retired when its last token has ended; a connector's credential whose overlap is over is destroyed.
 //!
 //! Every server does so. Each step is a compare and swap in the organization, so of several servers
 //! one succeeds and the others find it done.
 
 use std::time::Duration;
 
+use chancery_connectors::{destroy_ended, ended};
 use chancery_mint::signing_keys::{self, Due, KeyState, Retirement, SigningKeyError, due};
+use chancery_model::{ConnectorId, OrgId};
 use chancery_record::{Actor, RecordError, Recorder};
-use chancery_store::{Scope, Store, StoreError};
+use chancery_store::{Change, Scope, Scoped, Store, StoreError, Write};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +24,7 @@ pub(crate) async fn tend_forever(store: Store, recorder: Recorder, stop: Cancell
     loop {
         tokio::select! { _ = ticks.tick() => {}, () = stop.cancelled() => return }
         if let Err(error) = tend(&store, &recorder).await {
-            tracing::warn!(%error, "signing keys are looked after later");
+            tracing::warn!(%error, "signing keys and credentials are looked after later");
         }
     }
 }
@@ -34,7 +36,14 @@ pub(crate) async fn tend_forever(store: Store, recorder: Recorder, stop: Cancell
 /// When the store does not say what is due.
 pub async fn tend(store: &Store, recorder: &Recorder) -> Result<usize, StoreError> {
     let mut changed = 0;
-    for key in due(store, store.keyring().clock().now()).await? {
+    let now = store.keyring().clock().now();
+    for (org, connector) in ended(store, now).await? {
+        match destroy(store, recorder, org, connector).await {
+            Ok(here) => changed += usize::from(here),
+            Err(error) => tracing::warn!(%org, %connector, %error, "a credential is destroyed later"),
+        }
+    }
+    for key in due(store, now).await? {
         match step(store, recorder, key).await {
             Ok(here) => changed += usize::from(here),
             Err(error) => {
@@ -44,6 +53,19 @@ pub async fn tend(store: &Store, recorder: &Recorder) -> Result<usize, StoreErro
         }
     }
     Ok(changed)
+}
+
+/// Whether the connector's ended credential was destroyed here: `false` when another server was first.
+async fn destroy(
+    store: &Store,
+    recorder: &Recorder,
+    org: OrgId,
+    connector: ConnectorId,
+) -> anyhow::Result<bool> {
+    let now = store.keyring().clock().now();
+    let mut scoped = store.write(&Scope::installation(org)).await?;
+    let Some(change) = destroy_ended(&mut scoped, connector, now).await? else { return Ok(false) };
+    commit(recorder, scoped, change).await
 }
 
 /// Whether the key was changed here: `false` when another server was first.
@@ -59,6 +81,10 @@ async fn step(store: &Store, recorder: &Recorder, key: Due) -> anyhow::Result<bo
         Err(SigningKeyError::Store(error)) => return Err(error.into()),
         Err(_) => return Ok(false),
     };
+    commit(recorder, scoped, change).await
+}
+
+async fn commit(recorder: &Recorder, scoped: Scoped<Write>, change: Change) -> anyhow::Result<bool> {
     match recorder.commit(scoped, Actor::installation(), change).await {
         Ok(_) => Ok(true),
         Err(RecordError::Stale { .. }) => Ok(false),

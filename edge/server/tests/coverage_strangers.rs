@@ -139,7 +139,7 @@ fn another_organizations_ids_in_a_body_are_absent() {
     let own_agent = format!("/api/v1/agents/{}", here.desk.agent);
     let holder = |kind: &'static str| move |id: &str| json!({"name": "k", "holder": {"type": kind, "id": id}, "environment": "live", "scopes": ["intents:read"]});
     type Body<'a> = Box<dyn Fn(&str) -> Value + 'a>;
-    let named: [(&str, &str, &str, Body<'_>, u16); 7] = [
+    let named: [(&str, &str, &str, Body<'_>, u16); 8] = [
         ("POST", "/api/v1/agents", &member, Box::new(|id| json!({"name": "a", "owner_id": id})), 409),
         ("PATCH", &own_agent, &member, Box::new(|id| json!({"owner_id": id})), 409),
         ("POST", "/api/v1/api-keys", &member, Box::new(holder("member")), 409),
@@ -164,6 +164,13 @@ fn another_organizations_ids_in_a_body_are_absent() {
             "/api/v1/tokens/revoke",
             &key,
             Box::new(|id| json!({"kind": "key", "id": id, "reason": "test"})),
+            201,
+        ),
+        (
+            "POST",
+            "/api/v1/tokens/revoke",
+            &agent,
+            Box::new(|id| json!({"kind": "agent", "id": id, "reason": "test"})),
             201,
         ),
     ];

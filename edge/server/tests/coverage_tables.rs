@@ -126,6 +126,8 @@ const NULLABLE: &[(&str, &str)] = &[
     ("organizations", "escalate_at"),
     ("organizations", "token_ttl_seconds"),
     ("revocations", "target"),
+    ("connector_credentials", "superseded_at"),
+    ("connector_credentials", "ends_at"),
 ];
 
 /// A text that the column's check takes.
@@ -136,6 +138,9 @@ fn word(table: &str, column: &str) -> &'static str {
         ("signing_keys", "state") => "active",
         (_, "holder_kind" | "principal_kind") => "agent",
         (_, "environment") => "live",
+        ("connectors", "kind") => "http",
+        ("connector_credentials", "kind") => "bearer",
+        ("connector_credentials", "state") => "current",
         ("revocations", "kind") => "organization",
         (_, "effect") => "allow",
         (_, "refs" | "definition" | "public_jwk") => "{}",
@@ -395,6 +400,7 @@ async fn the_catalogue_is_locked_as_the_design_says() {
            AND has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1",
     );
     let said = [
+        "connector_credentials_ended for chancery_worker",
         "find_api_key for chancery_app",
         "find_organization for chancery_app",
         "signing_keys_due for chancery_worker",

@@ -173,6 +173,74 @@ fn a_server_that_hears_of_no_change_acts_on_none_that_is_out_of_date() {
 }
 
 #[test]
+fn a_pause_and_an_environments_halt_hold_at_a_server_that_hears_of_nothing() {
+    let twins = Twins::start();
+    let mut admin = twins.admin(0);
+    let mut elsewhere = twins.client(1, &twins.desk.key);
+    let mut redeemer = twins.client(1, &twins.desk.redeemer);
+    let mut submit = |number: usize| elsewhere.post("/api/v1/intents", &refund(number)).unwrap();
+    let mut redeem = |number: usize, token: &str| {
+        redeemer.post("/api/v1/tokens/verify", &redemption(number, token)).unwrap()
+    };
+    // `billing` is a name that no connector has, and works as such.
+    let unregistered = text(&submit(1).data(), "/token");
+    assert_eq!(redeem(1, &unregistered).status, 200);
+    let definition = json!({"base_url": "https://billing.example.org", "operations": {}});
+    let made =
+        admin.made("/api/v1/connectors", &json!({"name": "billing", "definition": definition})).unwrap();
+    let connector = format!("/api/v1/connectors/{}", text(&made, "/id"));
+    let reason = json!({"reason": "a drill"});
+    let of_test = json!({"reason": "a drill", "environment": "test"});
+    let of_live = json!({"reason": "a drill", "environment": "live"});
+    let deaf = Deaf::make(&twins);
+    for number in [10, 20] {
+        let token = text(&submit(number).data(), "/token");
+        admin.made(&format!("{connector}/pause"), &reason).unwrap();
+        // One server is asked for one thing and the other for another: each is the next action there.
+        if number == 10 {
+            refused(&submit(number + 1), 403, "connector_paused");
+        }
+        refused(&redeem(number, &token), 403, "connector_paused");
+        refused(&submit(number + 1), 403, "connector_paused");
+        admin.made(&format!("{connector}/resume"), &reason).unwrap();
+        if number == 10 {
+            assert_eq!(submit(number + 1).status, 200);
+        }
+        assert_eq!(redeem(number, &token).status, 200, "a refusal had consumed the token");
+
+        let token = text(&submit(number + 2).data(), "/token");
+        admin.made("/api/v1/emergency/halt", &of_test).unwrap();
+        assert_eq!(submit(number + 3).status, 200, "another environment is halted");
+        admin.made("/api/v1/emergency/halt", &of_live).unwrap();
+        if number == 10 {
+            refused(&submit(number + 4), 403, "environment_halted");
+        }
+        refused(&redeem(number + 2, &token), 403, "environment_halted");
+        let state = admin.get("/api/v1/emergency").unwrap().data();
+        assert_eq!(state["halted"], json!(false));
+        assert_eq!(state["environments"].as_array().unwrap().len(), 2, "{state}");
+        refused(&admin.post("/api/v1/emergency/halt", &of_live).unwrap(), 409, "halt_unchanged");
+        // Both at once: the organization's is told, and ends by itself.
+        admin.made("/api/v1/emergency/halt", &reason).unwrap();
+        refused(&submit(number + 4), 403, "organization_halted");
+        admin.made("/api/v1/emergency/resume", &reason).unwrap();
+        refused(&submit(number + 4), 403, "environment_halted");
+        admin.made("/api/v1/emergency/resume", &of_live).unwrap();
+        assert_eq!(redeem(number + 2, &token).status, 200);
+        admin.made("/api/v1/emergency/resume", &of_test).unwrap();
+        refused(&admin.post("/api/v1/emergency/resume", &of_test).unwrap(), 409, "halt_unchanged");
+    }
+    let tokens = [30, 31].map(|number| text(&submit(number).data(), "/token"));
+    let agent = json!({"kind": "agent", "id": twins.desk.agent, "reason": "it runs wild"});
+    admin.made("/api/v1/tokens/revoke", &agent).unwrap();
+    refused(&redeem(30, &tokens[0]), 403, "token_revoked");
+    admin.made(&format!("{connector}/retire"), &json!({})).unwrap();
+    refused(&submit(32), 403, "connector_paused");
+    drop(deaf);
+    twins.stop();
+}
+
+#[test]
 fn of_many_redemptions_at_two_servers_one_succeeds() {
     let twins = Arc::new(Twins::start());
     for number in 0..10 {
@@ -305,6 +373,32 @@ fn mistakes(twins: &Twins, token: &str) -> Vec<String> {
     answers.into_iter().map(|answer| String::from_utf8(answer.body).unwrap()).collect()
 }
 
+/// Writes credentials of every kind that hold the word, good ones and bad ones, and nothing tells it again.
+fn credentials(admin: &mut Client) {
+    let definition = json!({"base_url": "https://ledger.example.org", "operations": {}});
+    let ledger =
+        admin.made("/api/v1/connectors", &json!({"name": "ledger", "definition": definition})).unwrap();
+    let ledger = format!("/api/v1/connectors/{}", text(&ledger, "/id"));
+    let mut told = Vec::new();
+    for credential in [
+        json!({"kind": "basic", "username": "u", "password": SEALED, "overlap_seconds": 60}),
+        json!({"kind": "header", "name": "x-key", "value": SEALED, "overlap_seconds": 60}),
+        json!({"kind": "oauth2_client_credentials", "token_url": "https://id.example.org/token", "client_id": "c",
+               "client_secret": SEALED, "overlap_seconds": 60}),
+        json!({"kind": "bearer", "token": SEALED, "overlap_seconds": 60}),
+        json!({"kind": "bearer", "token": SEALED, "password": SEALED}),
+        json!({"kind": "bearer", "token": format!("{SEALED}\n")}),
+        json!({"kind": "other", "token": SEALED}),
+    ] {
+        told.push(admin.post(&format!("{ledger}/credentials"), &credential).unwrap().body);
+    }
+    told.push(admin.get(&ledger).unwrap().body);
+    told.push(admin.get("/api/v1/record?limit=5").unwrap().body);
+    let told = told.into_iter().map(|body| String::from_utf8(body).unwrap()).collect::<Vec<_>>().join("\n");
+    assert!(told.contains("connector.credential_written") && told.contains("previous"), "{told}");
+    assert!(!told.contains(SEALED) && !told.contains(&hex(SEALED)), "a credential comes back: {told}");
+}
+
 fn dump(twins: &Twins) -> String {
     let login = twins.postgres.superuser();
     let dump = Command::new(twins.postgres.binary("pg_dump"))
@@ -358,6 +452,7 @@ fn a_dump_a_log_meters_and_answers_hold_no_secret() {
     denied["arguments"]["note"] = json!(format!("note {SEALED}"));
     let denied = twins.client(1, &twins.desk.key).post("/api/v1/intents", &denied).unwrap();
     assert_eq!(denied.status, 403);
+    credentials(&mut admin);
     let used = twins.token(1);
     let body = redemption(1, &used);
     assert_eq!(

@@ -24,6 +24,7 @@ mod base_url;
 pub mod connector;
 pub mod credential;
 mod definition;
+mod ended;
 mod error;
 mod fields;
 mod fit;
@@ -38,6 +39,7 @@ mod template;
 pub use base_url::BaseUrl;
 pub use connector::Connector;
 pub use definition::{Definition, MAX_DEFINITION_BYTES, MAX_OPERATIONS};
+pub use ended::{destroy_ended, ended};
 pub use error::{ConnectorError, Invalid};
 pub use limits::{Breaker, Limits, Retries};
 pub use operation::{Operation, Probe};
@@ -47,8 +49,15 @@ pub use secret::{ClientAuth, Credential, CredentialDraft, CredentialKind};
 pub use stops::{Stopped, Stops};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[chancery_store::Migration] = &[chancery_store::Migration {
-    version: 70,
-    name: "connectors",
-    sql: include_str!("../migrations/0070_connectors.sql"),
-}];
+pub const MIGRATIONS: &[chancery_store::Migration] = &[
+    chancery_store::Migration {
+        version: 70,
+        name: "connectors",
+        sql: include_str!("../migrations/0070_connectors.sql"),
+    },
+    chancery_store::Migration {
+        version: 71,
+        name: "ended credentials",
+        sql: include_str!("../migrations/0071_ended_credentials.sql"),
+    },
+];

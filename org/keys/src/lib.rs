@@ -41,8 +41,8 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 20, name: "keys", sql: include_str!("../migrations/0020_keys.sql") },
     Migration { version: 21, name: "agent names", sql: include_str!("../migrations/0021_agent_names.sql") },
     Migration {
-        version: 75,
+        version: 22,
         name: "environment halts",
-        sql: include_str!("../migrations/0075_environment_halts.sql"),
+        sql: include_str!("../migrations/0022_environment_halts.sql"),
     },
 ];

@@ -81,10 +81,11 @@ async fn database() -> TestDatabase {
         chancery_people::MIGRATIONS,
         chancery_keys::MIGRATIONS,
         chancery_policies::MIGRATIONS,
-        chancery_connectors::MIGRATIONS,
-        chancery_approve::MIGRATIONS,
         chancery_mint::MIGRATIONS,
         chancery_record::MIGRATIONS,
+        chancery_approve::MIGRATIONS,
+        chancery_connectors::MIGRATIONS,
+        chancery_execute::MIGRATIONS,
     ]
     .concat();
     let texts: Vec<&[u8]> = migrations.iter().map(|migration| migration.sql.as_bytes()).collect();

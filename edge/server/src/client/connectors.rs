@@ -79,7 +79,7 @@ pub enum ConnectorsCommand {
 
 /// What to change of a connector.
 #[derive(Args, Clone, Debug)]
-#[group(required = true, multiple = true)]
+#[group(id = "changes", required = true, multiple = true)]
 pub struct Change {
     /// The new name.
     #[arg(long)]

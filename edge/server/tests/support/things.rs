@@ -118,6 +118,10 @@ impl Things {
             .made("/api/v1/delegations", &json!({"agent_id": desk.agent, "actions": ["payments.read"]}))
             .unwrap();
         ids.insert("delegations", text(&delegation, "/id"));
+        let connector = json!({"name": "ledger", "definition": connector("https://ledger.example.org")});
+        let connector = text(&admin.made("/api/v1/connectors", &connector).unwrap(), "/id");
+        admin.made(&format!("/api/v1/connectors/{connector}/credentials"), &credential()).unwrap();
+        ids.insert("connectors", connector);
         admin.made("/api/v1/signing-keys/rotate", &json!({"immediately": true})).unwrap();
         let keys = admin.get("/api/v1/signing-keys").unwrap().data();
         let previous = keys.as_array().unwrap().iter().find(|key| key["state"] == "previous").unwrap();
@@ -169,6 +173,12 @@ impl Things {
             "policies.add_version" => json!({"text": format!("{permit}\n{permit}")}),
             "policies.activate" => json!({"version": 1}),
             "policies.check" => json!({"text": permit}),
+            "connectors.create" => {
+                json!({"name": "fresh", "definition": connector("https://fresh.example.org")})
+            }
+            "connectors.change" => json!({"definition": connector("https://ledger.example.org/v2")}),
+            "connectors.write_credential" => credential(),
+            "connectors.pause" | "connectors.resume" => json!({"reason": "test"}),
             "signing_keys.retire" => json!({"compromised": "test"}),
             "tokens.revoke" => json!({"kind": "organization", "reason": "test"}),
             "tokens.verify" => redemption(1, &self.token),
@@ -184,6 +194,8 @@ impl Things {
             | "actions.retire"
             | "policies.withdraw"
             | "packs.apply"
+            | "connectors.remove_credentials"
+            | "connectors.retire"
             | "signing_keys.rotate" => json!({}),
             _ => panic!("no body for `{operation}`"),
         }
@@ -193,6 +205,19 @@ impl Things {
 fn action() -> Value {
     json!({"resource_type": "Payment", "description": "d", "effect": "read", "base_risk": 1,
            "arguments": {"type": "object"}})
+}
+
+fn connector(base_url: &str) -> Value {
+    json!({
+        "base_url": base_url,
+        "operations": {"payments.refund": {
+            "method": "POST", "path": "/payments/{resource.id}/refunds", "body": {"amount": "{arguments.amount}"},
+        }},
+    })
+}
+
+fn credential() -> Value {
+    json!({"kind": "bearer", "token": "test"})
 }
 
 /// Whoever each route is for: an agent asks, a connector redeems, everything else is the admin's.
@@ -238,6 +263,10 @@ pub(crate) fn rank(operation: &str) -> u32 {
         "actions.put" => 9,
         "api_keys.rotate" => 10,
         "policies.add_version" => 20,
+        "connectors.pause" => 50,
+        "connectors.resume" => 51,
+        "connectors.remove_credentials" => 52,
+        "connectors.retire" => 53,
         "tokens.revoke" => 60,
         "signing_keys.retire" => 65,
         "actions.retire" => 70,
