@@ -98,6 +98,56 @@ codes! {
     SequencePublic = Advice "sequence_public",
     /// Everyone may make objects in a schema.
     SchemaOpen = Finding "schema_open",
+    /// The key file is open to others than its owner, or could be replaced by them.
+    KekExposed = Finding "kek_exposed",
+    /// The key file is missing, or does not read.
+    KekUnusable = Finding "kek_unusable",
+    /// Others can write in the data directory, or it is another user's.
+    DataDirOpen = Finding "data_dir_open",
+    /// Others can list the data directory.
+    DataDirListed = Advice "data_dir_listed",
+    /// Others can write the checkpoint file, or it does not read.
+    CheckpointFile = Finding "checkpoint_file",
+    /// There is no checkpoint file yet.
+    CheckpointFileMissing = Advice "checkpoint_file_missing",
+    /// The database is another installation's than the key file.
+    OtherInstallation = Finding "other_installation",
+    /// The schema is older or newer than this program, or a migration was changed.
+    Migrations = Finding "migrations",
+    /// A role of ours can do more, or less, than provisioning makes it.
+    RoleDiffers = Finding "role_differs",
+    /// A right is there that no migration gave, or one is missing.
+    GrantDiffers = Finding "grant_differs",
+    /// A table, policy, function or trigger is not what migrations made.
+    SchemaDiffers = Finding "schema_differs",
+    /// Postgres may lose or damage what it acknowledged.
+    SettingUnsafe = Finding "setting_unsafe",
+    /// Postgres writes users' data into its log.
+    SettingLogsData = Finding "setting_logs_data",
+    /// Postgres would not notice damage on the disk.
+    ChecksumsOff = Advice "checksums_off",
+    /// The database's clock differs from this machine's.
+    ClockDiffers = Finding "clock_differs",
+    /// The newest entry of a record is from the future.
+    RecordAhead = Finding "record_ahead",
+    /// A record is not intact.
+    RecordBroken = Finding "record_broken",
+    /// A record that a checkpoint vouches for is gone.
+    RecordMissing = Finding "record_missing",
+    /// The connection to the database is not protected.
+    DatabaseWithoutTls = Finding "database_without_tls",
+    /// Clients reach the server without TLS.
+    ListenerWithoutTls = Finding "listener_without_tls",
+    /// The listener relies on a proxy in front.
+    BehindProxy = Advice "behind_proxy",
+    /// The private key of the listener is open to others.
+    TlsKeyExposed = Finding "tls_key_exposed",
+    /// A limit is so high that it limits nobody.
+    LimitWeak = Advice "limit_weak",
+    /// The log says more than operators need.
+    LogVerbose = Advice "log_verbose",
+    /// This program was built with a dangerous feature.
+    DangerBuiltIn = Finding "danger_built_in",
 }
 
 impl Serialize for Code {

@@ -24,6 +24,9 @@ pub struct Expected {
     pub trusted: Vec<Trusted>,
     /// `SECURITY DEFINER` functions that somebody has read and found to guard themselves, by name.
     pub guarded: Vec<String>,
+    /// Whether the cluster serves this database alone: then no login but the trusted may be a superuser
+    /// or have BYPASSRLS, also where it can't connect yet.
+    pub whole_cluster: bool,
 }
 
 impl Expected {

@@ -6,24 +6,31 @@ use crate::catalogue::{Role, quoted};
 use crate::{Catalogue, Check, Code, Expected, Finding};
 
 pub(crate) fn check(catalogue: &Catalogue, expected: &Expected) -> Check {
-    let logins: Vec<&Role> = catalogue.roles.values().filter(|role| role.login && role.connects).collect();
+    let logins = catalogue.roles.values().filter(|role| role.login);
+    let logins: Vec<&Role> = logins.filter(|role| role.connects || expected.whole_cluster).collect();
     let findings = logins.iter().filter_map(|login| of(login, catalogue, expected)).collect();
-    Check { name: "Logins", seen: format!("{} logins can connect here", logins.len()), findings }
+    let connect = logins.iter().filter(|login| login.connects).count();
+    Check { name: "Logins", seen: format!("{connect} logins can connect here"), findings }
 }
 
 fn of(login: &Role, catalogue: &Catalogue, expected: &Expected) -> Option<Finding> {
-    // Every database has a superuser: what counts is whether one is used (below).
-    if login.superuser || expected.trusts(&login.name) {
+    // Every cluster has a superuser: what counts is whether one is used (below).
+    if (login.superuser && !expected.whole_cluster) || expected.trusts(&login.name) {
         return None;
     }
     let name = quoted(&login.name);
-    if login.bypass {
+    if login.is_unheld() {
+        let (what, attribute) = if login.superuser {
+            ("is a superuser", "NOSUPERUSER")
+        } else {
+            ("has BYPASSRLS", "NOBYPASSRLS")
+        };
         return Some(Finding::new(
             Code::LoginBypassesRls,
             &login.name,
-            "It has BYPASSRLS: no policy holds it, forced or not.",
+            format!("It {what}: no policy holds it, forced or not."),
             format!(
-                "ALTER ROLE {name} NOBYPASSRLS; or, where it is meant to reach every tenant, --trusted-role."
+                "ALTER ROLE {name} {attribute}; or, where it is meant to reach every tenant, --trusted-role."
             ),
         ));
     }

@@ -436,6 +436,22 @@ async fn what_is_meant_is_named_and_what_is_misnamed_is_told() {
 }
 
 #[tokio::test]
+async fn in_a_cluster_of_its_own_every_login_counts() {
+    let mut world = World::shop().await;
+    world.run("CREATE ROLE {own} LOGIN BYPASSRLS; CREATE ROLE {own}_super LOGIN SUPERUSER").await;
+    let own = format!("own_{}", world.database.name());
+    let found = |report: &Report| {
+        let ours = report.findings().filter(|finding| finding.subject.starts_with(&own));
+        ours.map(|finding| format!("{} {}", finding.code, finding.subject)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&world.examine().await), [""; 0]);
+    world.expected.whole_cluster = true;
+    let both = [format!("login_bypasses_rls {own}"), format!("login_bypasses_rls {own}_super")];
+    assert_eq!(found(&world.examine().await), both);
+    world.run("DROP ROLE {own}, {own}_super").await;
+}
+
+#[tokio::test]
 async fn an_examination_changes_nothing_and_calls_no_function_of_the_database() {
     let world = World::shop().await;
     // Were a name looked up here before `pg_catalog`, an examination by a superuser would run it.

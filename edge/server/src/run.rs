@@ -29,7 +29,7 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 /// Whoever read our output has enough of it, as `head` does.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 

@@ -1,19 +1,26 @@
 //! `chancery doctor`: whether this installation is as it must be, or whether any other Postgres
 //! database keeps its tenants apart. It looks, and changes nothing.
 
+mod files;
+mod foreign;
+mod own;
+mod posture;
+mod queries;
+mod record;
+pub mod schema;
+mod settings;
 mod show;
+
+pub use own::{GUARDED, INSTALLATION, RECORD};
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
 use chancery_config::Config;
-use chancery_doctor::{Expected, Report, Trusted, examine};
-use chancery_store::provision::require_tls;
+use chancery_doctor::{Check, Code, Finding};
 use clap::Args;
-use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use secrecy::SecretString;
 
+use crate::run::is_closed_pipe;
 use crate::terminal::Terminal;
 
 /// What the doctor is asked.
@@ -57,40 +64,36 @@ impl Asked {
 /// When it can't look.
 pub async fn run(asked: Asked, config: Option<Config>, terminal: Terminal) -> anyhow::Result<ExitCode> {
     let as_json = asked.json;
-    let report = match config {
-        None => foreign(asked).await?,
-        Some(_) => todo_own()?,
+    let (report, guards) = match config {
+        None => (foreign::examine(asked).await?, Vec::new()),
+        Some(config) => (own::examine(&config, Depth::of(asked.skip_record)).await?, posture::guards()),
     };
-    show::show(&report, as_json, terminal)?;
+    match show::show(&report, &guards, as_json, terminal) {
+        // Who has read enough of it, as `head` does, still gets the right exit code.
+        Err(error) if !is_closed_pipe(&error) => return Err(error),
+        _ => {}
+    }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn todo_own() -> anyhow::Result<Report> {
-    Err(anyhow!("name a database with --tenant-column"))
+/// What of the record is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// Every entry.
+    Record,
+    /// Nothing.
+    NoRecord,
 }
 
-/// Examines any database by a column.
-async fn foreign(asked: Asked) -> anyhow::Result<Report> {
-    let from_environment = || std::env::var("DATABASE_URL").ok().map(SecretString::from);
-    let url = asked
-        .database_url
-        .or_else(from_environment)
-        .context("which database? Name it with --database-url, or in DATABASE_URL")?;
-    // The parser's error may quote the URL, which holds a password.
-    let options: PgConnectOptions = url
-        .expose_secret()
-        .parse()
-        .map_err(|_| anyhow!("the database URL does not read as one of Postgres"))?;
-    let options = require_tls(&options)?.application_name("chancery doctor").disable_statement_logging();
-    let mut database = PgConnection::connect_with(&options).await.context("the database does not answer")?;
-    let trusted = asked.trusted_role.into_iter().map(|role| Trusted { role, tables: None });
-    let expected = Expected {
-        column: asked.tenant_column.unwrap_or_default(),
-        schemas: asked.schema,
-        trusted: trusted.collect(),
-        guarded: asked.guarded_function,
-    };
-    let report = examine(&mut database, &expected).await?;
-    database.close().await?;
-    Ok(report)
+impl Depth {
+    const fn of(skip_record: bool) -> Self {
+        if skip_record { Self::NoRecord } else { Self::Record }
+    }
+}
+
+/// A check that could not be made: that is a finding, for nobody knows what it would have found.
+fn unseen(name: &'static str, what: &str, error: &dyn std::fmt::Display) -> Check {
+    let fix = "Put right what stands in the way, then look again.";
+    let finding = Finding::new(Code::Unseen, what, format!("It could not be looked at: {error:#}."), fix);
+    Check { name, seen: "not looked at".to_owned(), findings: vec![finding] }
 }

@@ -12,13 +12,19 @@ const NAMES: usize = 18;
 ///
 /// # Errors
 /// When nobody reads any more.
-pub(super) fn show(report: &Report, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+pub(super) fn show(
+    report: &Report,
+    guards: &[[String; 3]],
+    as_json: bool,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
     if as_json {
-        return Ok(terminal.line(in_json(report))?);
+        return Ok(terminal.line(in_json(report, guards))?);
     }
     for check in &report.checks {
         show_check(check, terminal)?;
     }
+    show_guards(guards, terminal)?;
     terminal.gap()?;
     let findings = report.findings().filter(|finding| finding.counts()).count();
     let advice = report.findings().count() - findings;
@@ -64,7 +70,20 @@ fn show_finding(finding: &Finding, terminal: Terminal) -> anyhow::Result<()> {
     Ok(terminal.line(format_args!("        fix: {fix}"))?)
 }
 
-fn in_json(report: &Report) -> Value {
+/// Who may call what.
+fn show_guards(guards: &[[String; 3]], terminal: Terminal) -> anyhow::Result<()> {
+    let widest = |column: usize| {
+        let texts = guards.iter().filter_map(|guard| guard.get(column));
+        texts.map(|text| text.chars().count()).max().unwrap_or(0)
+    };
+    let (methods, paths) = (widest(0), widest(1));
+    for [method, path, guard] in guards {
+        terminal.line(format_args!("    {method:<methods$}  {path:<paths$}  {guard}"))?;
+    }
+    Ok(())
+}
+
+fn in_json(report: &Report, guards: &[[String; 3]]) -> Value {
     let checks: Vec<Value> = report
         .checks
         .iter()
@@ -74,5 +93,9 @@ fn in_json(report: &Report) -> Value {
         })
         .collect();
     let findings: Vec<&Finding> = report.findings().collect();
-    json!({ "checks": checks, "findings": findings, "clean": report.is_clean() })
+    let guards: Vec<Value> = guards
+        .iter()
+        .map(|[method, path, guard]| json!({ "method": method, "path": path, "guard": guard }))
+        .collect();
+    json!({ "checks": checks, "findings": findings, "routes": guards, "clean": report.is_clean() })
 }
