@@ -125,3 +125,59 @@ pub(super) fn check_routes() -> Check {
     let seen = format!("{} routes, each with a guard; {open} are open to anyone", guards.len());
     Check { name: "Routes", seen, findings: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::num::NonZeroU32;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    fn codes(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
+        let mut config = Config::defaults(Path::new("/nowhere"));
+        change(&mut config);
+        let checks = [check_tls(&config), check_configuration(&config)];
+        checks.iter().flat_map(|check| &check.findings).map(|finding| finding.code.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_not_safe_is_told_and_the_defaults_are() {
+        assert_eq!(codes(|_| {}), [""; 0]);
+        let anywhere = |config: &mut Config| config.server.listen = ([0, 0, 0, 0], 8420).into();
+        assert_eq!(codes(anywhere), ["listener_without_tls"]);
+        let proxied = |config: &mut Config| {
+            anywhere(config);
+            config.server.behind_proxy = true;
+        };
+        assert_eq!(codes(proxied), ["behind_proxy"]);
+        let url = |url: &'static str| move |config: &mut Config| config.database.url = Some(url.into());
+        assert_eq!(codes(url("postgres://u@db.example.com/d?sslmode=disable")), ["database_without_tls"]);
+        assert_eq!(codes(url("postgres://u@db.example.com/d")), [""; 0]);
+        assert_eq!(codes(url("postgres://u@localhost/d?sslmode=disable")), [""; 0]);
+        let loose = |config: &mut Config| config.limits.key_burst = NonZeroU32::MAX;
+        assert_eq!(codes(loose), ["limit_weak"]);
+        assert_eq!(codes(|config| config.log.level = LogLevel::Trace), ["log_verbose"]);
+    }
+
+    #[test]
+    fn a_private_key_that_others_read_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key.pem");
+        fs::write(&key, "").unwrap();
+        for (mode, expected) in [(0o600, &[][..]), (0o640, &[]), (0o644, &["tls_key_exposed"])] {
+            fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+            let with_tls = |config: &mut Config| {
+                config.server.tls.certificate = Some(key.clone());
+                config.server.tls.key = Some(key.clone());
+            };
+            assert_eq!(codes(with_tls), expected, "{mode:o}");
+        }
+        fs::remove_file(&key).unwrap();
+        let gone = |config: &mut Config| {
+            config.server.tls.certificate = Some(key.clone());
+            config.server.tls.key = Some(key.clone());
+        };
+        assert_eq!(codes(gone), ["unseen"]);
+    }
+}
