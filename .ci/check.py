@@ -34,8 +34,9 @@ NEVER_DIRECTLY = ["ring", "rand", "reqwest", "openssl", "native-tls", "jsonwebto
 NEVER_AT_ALL = ["reqwest", "openssl", "openssl-sys", "native-tls"]
 
 # A connection in the hand can commit without an entry, whatever the types above it say. What speaks to
-# the outside has none; `sqlx::Error` it may turn into an answer.
-NO_CONNECTION = ("edge/", ["edge/server"])
+# the outside has none; `sqlx::Error` it may turn into an answer. The doctor serves no request, and its
+# transactions are read-only.
+NO_CONNECTION = ("edge/", ["edge/doctor", "edge/server"])
 CONNECTION = re.compile(r"\.(?:appender|worker|outside|connection)\(|\bsqlx::(?!Error\b)\w*")
 
 # What reaches out of the process, and the one crate that may.

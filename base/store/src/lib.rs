@@ -33,7 +33,7 @@ pub use change::{Change, Epoch, Halt};
 pub use commit::{CommitRight, Committed, Receipt, Statement};
 pub use error::StoreError;
 pub use keyring::{Keyring, KeyringError};
-pub use migrate::{MIGRATIONS, MigrateError, Migration, migrate};
+pub use migrate::{MIGRATIONS, MigrateError, Migrated, Migration, migrate, migrated};
 pub use scope::{Read, Scope, Scoped, Write};
 pub use store::{PoolSizes, Store};
 pub use wrapping::{exclude_wrapping, keep_kek_versions};

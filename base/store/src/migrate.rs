@@ -69,6 +69,39 @@ pub async fn migrate(owner: &PgConnectOptions, migrations: &[Migration]) -> Resu
     outcome
 }
 
+/// How a database differs from what a program's migrations make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// Those that did not run yet.
+    pub pending: Vec<i32>,
+    /// Those that ran and that the program does not know.
+    pub unknown: Vec<i32>,
+    /// Those that ran and are not what the program carries.
+    pub changed: Vec<i32>,
+}
+
+/// Compares what ran with a program's migrations, and changes nothing.
+///
+/// # Errors
+/// When the database does not answer, or nothing was ever migrated in it.
+pub async fn migrated(connection: &mut PgConnection, migrations: &[Migration]) -> sqlx::Result<Migrated> {
+    let done: Vec<(i32, String)> =
+        sqlx::query_as("SELECT version, checksum FROM public.schema_migrations ORDER BY version")
+            .fetch_all(connection)
+            .await?;
+    let mut found = Migrated::default();
+    for (version, ran) in &done {
+        match migrations.iter().find(|step| step.version == *version) {
+            None => found.unknown.push(*version),
+            Some(step) if checksum(step.sql) != *ran => found.changed.push(*version),
+            Some(_) => {}
+        }
+    }
+    let missing = migrations.iter().filter(|step| done.iter().all(|(version, _)| *version != step.version));
+    found.pending = missing.map(|step| step.version).collect();
+    Ok(found)
+}
+
 async fn run(connection: &mut PgConnection, migrations: &[Migration]) -> Result<(), MigrateError> {
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS schema_migrations (

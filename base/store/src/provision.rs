@@ -30,6 +30,8 @@ pub const APPENDER: &str = "chancery_appender";
 pub const WORKER: &str = "chancery_worker";
 /// The role that owns the `SECURITY DEFINER` functions; nobody logs in as it.
 pub const DEFINER: &str = "chancery_definer";
+/// All of them.
+pub const ROLES: [&str; 5] = [OWNER, APP, APPENDER, WORKER, DEFINER];
 
 /// The oldest server, as `server_version_num` counts.
 const OLDEST_SERVER: i32 = 150_000;
@@ -274,7 +276,6 @@ async fn make_roles(server: &mut PgConnection) -> Result<(), ProvisionError> {
 /// Refuses roles that somebody made, or made stronger, by hand.
 async fn check_roles(server: &mut PgConnection) -> Result<(), ProvisionError> {
     const STEP: &str = "checking the roles";
-    let roles = [OWNER, APP, APPENDER, WORKER, DEFINER];
     let excess: Option<(String, String)> = sqlx::query_as(
         "SELECT rolname::text, CASE WHEN rolsuper THEN 'is a superuser' \
            WHEN rolbypassrls THEN 'has BYPASSRLS' WHEN rolcreaterole THEN 'has CREATEROLE' \
@@ -290,7 +291,7 @@ async fn check_roles(server: &mut PgConnection) -> Result<(), ProvisionError> {
          SELECT rolname::text, 'can log in' FROM pg_roles WHERE rolname = $3 AND rolcanlogin \
          LIMIT 1",
     )
-    .bind(&roles[..])
+    .bind(&ROLES[..])
     .bind(OWNER)
     .bind(DEFINER)
     .fetch_optional(server)

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use chancery_config::{Config, Log, LogLevel, Sources};
 use chancery_model::Slug;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::client::{ClientCommand, Way};
 use crate::consent::Consent;
+use crate::doctor::{self, Asked};
 use crate::founding::Founding;
 use crate::terminal::Terminal;
 use crate::{client, demo, egress, logging, operate, serve, verify};
@@ -77,6 +79,15 @@ enum Command {
         place: Place,
         #[command(subcommand)]
         command: EgressCommand,
+    },
+    /// Examine this installation, or with --tenant-column any Postgres database whose tenants
+    /// row-level security keeps apart. Changes nothing; exits with 1 when something has to be put right,
+    /// with 2 when it could not look.
+    Doctor {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Verify an evidence bundle, offline.
     Verify {
@@ -199,17 +210,23 @@ impl Cli {
         matches!(self.command, Command::Serve { .. } | Command::Demo)
     }
 
+    /// What the process exits with when what was asked can't be done.
+    pub(crate) fn failure(&self) -> ExitCode {
+        // 1 is what the doctor says of a finding.
+        if matches!(self.command, Command::Doctor { .. }) { ExitCode::from(2) } else { ExitCode::FAILURE }
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
     /// When it can't be done; the text is for people.
-    pub(crate) async fn act(self) -> anyhow::Result<()> {
+    pub(crate) async fn act(self) -> anyhow::Result<ExitCode> {
         let terminal = Terminal::stdout();
         if !self.serves() {
             // A command's answer is its output; the log tells only what went wrong on the way.
             logging::begin(Log { level: LogLevel::Warn, ..Log::default() });
         }
-        match self.command {
+        let done: anyhow::Result<()> = match self.command {
             Command::Serve { place, organization } => {
                 let config = place.load()?;
                 logging::begin(config.log);
@@ -245,8 +262,14 @@ impl Cli {
             Command::Record { way, command: RecordCommand::Client(command), .. } => {
                 client::record(&way, command, terminal).await
             }
+            Command::Doctor { place, asked } => {
+                let config = if asked.is_foreign() { None } else { Some(place.load()?) };
+                // What it finds is its answer: nothing of one check is to stand between others.
+                return doctor::run(asked, config, terminal).await;
+            }
             Command::Client(command) => client::run(*command, terminal).await,
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 

@@ -109,13 +109,7 @@ impl Database {
             None => {
                 let holds_data = holds_cluster(&config.data_dir);
                 custody = open_custody(&config.kek_file, holds_data, random)?;
-                let running = Embedded::start(EmbeddedOptions {
-                    data_dir: data_dir.path().to_owned(),
-                    binaries: config.database.binaries.clone(),
-                    superuser_password: password(&custody, SUPERUSER),
-                    settings: Vec::new(),
-                })
-                .await?;
+                let running = start(config, &custody, &data_dir).await?;
                 (admin, name, embedded) = (running.superuser(), NAME.to_owned(), Some(running));
             }
         }
@@ -138,6 +132,31 @@ impl Database {
         installation::check(installation::find(&admin, &name).await?, custody.installation_id())?;
         let logins = Logins::of(&admin, &name, &|role| password(&custody, role));
         Ok(Self { embedded: None, logins, custody: Arc::new(custody), data_dir: None })
+    }
+
+    /// Opens the database to look at it, beside a server that runs or without one: nothing is made,
+    /// provisioned or migrated.
+    ///
+    /// # Errors
+    /// When there is none, or the embedded one can't be had.
+    pub async fn look(config: &Config, custody: Custody) -> anyhow::Result<Self> {
+        let (mut embedded, mut data_dir) = (None, None);
+        let (admin, name) = match external_options(config)? {
+            Some(external) => external,
+            None => {
+                let admin = match DataDir::take(&config.data_dir)? {
+                    Held::Theirs => Embedded::join(&config.data_dir, &password(&custody, SUPERUSER)).await?,
+                    Held::Ours(held) => {
+                        let running = start(config, &custody, &held).await?;
+                        data_dir = Some(held);
+                        embedded.insert(running).superuser()
+                    }
+                };
+                (admin, NAME.to_owned())
+            }
+        };
+        let logins = Logins::of(&admin, &name, &|role| password(&custody, role));
+        Ok(Self { embedded, logins, custody: Arc::new(custody), data_dir })
     }
 
     /// Opens the pools.
@@ -167,22 +186,37 @@ impl Database {
     }
 }
 
+/// Starts the embedded cluster of a data directory.
+async fn start(config: &Config, custody: &Custody, data_dir: &DataDir) -> anyhow::Result<Embedded> {
+    let options = EmbeddedOptions {
+        data_dir: data_dir.path().to_owned(),
+        binaries: config.database.binaries.clone(),
+        superuser_password: password(custody, SUPERUSER),
+        settings: Vec::new(),
+    };
+    Ok(Embedded::start(options).await?)
+}
+
 /// The external database, where one is configured, and its name.
-async fn external(config: &Config) -> anyhow::Result<Option<(PgConnectOptions, String)>> {
+fn external_options(config: &Config) -> anyhow::Result<Option<(PgConnectOptions, String)>> {
     let Some(url) = &config.database.url else { return Ok(None) };
     // The parser's error may quote the URL, which holds a password.
     let options: PgConnectOptions =
         url.expose_secret().parse().map_err(|_| anyhow!("`database.url` does not read as a Postgres URL"))?;
     let options = require_tls(&options)?;
     let name = options.get_database().unwrap_or(NAME).to_owned();
-    let named = options.clone().database(&name);
+    Ok(Some((options.database(&name), name)))
+}
+
+/// The same, connected to once; or the database that every cluster has, where it is still to be made.
+async fn external(config: &Config) -> anyhow::Result<Option<(PgConnectOptions, String)>> {
+    let Some((named, name)) = external_options(config)? else { return Ok(None) };
     match PgConnection::connect_with(&named).await {
         Ok(connection) => {
             connection.close().await?;
             Ok(Some((named, name)))
         }
-        // The database is still to be made, from the one that every cluster has.
-        Err(error) if is_missing_database(&error) => Ok(Some((options.database("postgres"), name))),
+        Err(error) if is_missing_database(&error) => Ok(Some((named.database("postgres"), name))),
         Err(error) => Err(error).context("the database does not answer"),
     }
 }

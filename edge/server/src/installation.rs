@@ -28,17 +28,12 @@ pub enum Found {
 /// When the database does not answer.
 pub async fn find(admin: &PgConnectOptions, database: &str) -> anyhow::Result<Found> {
     let mut server = PgConnection::connect_with(admin).await.context("the database does not answer")?;
-    let mark: Option<Option<String>> =
-        sqlx::query_scalar("SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = $1")
-            .bind(OWNER)
-            .fetch_optional(&mut server)
-            .await?;
+    let marked = marked(&mut server).await?;
     let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
         .bind(database)
         .fetch_one(&mut server)
         .await?;
     server.close().await?;
-    let marked = mark.flatten().and_then(|mark| mark.strip_prefix(MARK)?.parse().ok());
     if let Some(id) = marked {
         return Ok(Found::Marked(id));
     }
@@ -54,6 +49,20 @@ pub async fn find(admin: &PgConnectOptions, database: &str) -> anyhow::Result<Fo
     .await?;
     inside.close().await?;
     Ok(if used { Found::Unmarked } else { Found::Nothing })
+}
+
+/// Whose cluster it is, by the mark on the owner's role.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn marked(server: &mut PgConnection) -> sqlx::Result<Option<Uuid>> {
+    let mark: Option<Option<String>> = sqlx::query_scalar(
+        "SELECT pg_catalog.shobj_description(oid, 'pg_authid') FROM pg_catalog.pg_roles WHERE rolname = $1",
+    )
+    .bind(OWNER)
+    .fetch_optional(server)
+    .await?;
+    Ok(mark.flatten().and_then(|mark| mark.strip_prefix(MARK)?.parse().ok()))
 }
 
 /// Refuses a database of another installation than the key file's.

@@ -23,6 +23,7 @@ pub mod consent;
 pub mod data_dir;
 pub mod database;
 pub mod demo;
+pub mod doctor;
 pub mod egress;
 pub mod founding;
 pub mod installation;

@@ -26,7 +26,7 @@ use crate::terminal::{Style, Terminal};
 
 /// How many records are verified at once: the database answers for one while another is computed. Each
 /// keeps some three pieces in memory.
-const AT_ONCE: usize = 4;
+pub(crate) const AT_ONCE: usize = 4;
 
 /// `record verify`: every organization's record, or one's, whole.
 ///
@@ -91,20 +91,20 @@ pub async fn verify_record(
 }
 
 /// An organization, with its slug where it is known.
-type Named = (OrgId, Option<Slug>);
+pub(crate) type Named = (OrgId, Option<Slug>);
 
 /// Many records being verified.
-struct Verifying<'a> {
+pub(crate) struct Verifying<'a> {
     books: &'a Books,
     vkey: VerifierKey,
     outside: Vec<Checkpoint>,
-    progress: ProgressBar,
+    pub(crate) progress: ProgressBar,
     /// Connections that no record needs at the moment.
     kept: Mutex<Vec<PgConnection>>,
 }
 
 impl<'a> Verifying<'a> {
-    async fn begin(
+    pub(crate) async fn begin(
         books: &'a Books,
         vkey: VerifierKey,
         outside: Vec<Checkpoint>,
@@ -115,7 +115,7 @@ impl<'a> Verifying<'a> {
         Ok(Self { books, vkey, outside, progress, kept: Mutex::default() })
     }
 
-    async fn verify(&self, org: OrgId) -> (Named, anyhow::Result<Verification>) {
+    pub(crate) async fn verify(&self, org: OrgId) -> (Named, anyhow::Result<Verification>) {
         let named = (org, slug_of(&self.books.store, org).await);
         (named, self.verify_one(org).await)
     }
@@ -150,9 +150,8 @@ fn none_is_missing(
     as_json: bool,
     terminal: Terminal,
 ) -> anyhow::Result<bool> {
-    let known: Vec<String> = orgs.iter().map(|org| chancery_evidence::origin(vkey.name(), *org)).collect();
     let mut complete = true;
-    for lost in outside.iter().filter(|signed| !known.contains(&signed.origin)) {
+    for lost in missing(outside, vkey, orgs) {
         complete = false;
         if as_json {
             terminal.line(json!({ "missing": lost.origin, "signed_entries": lost.size }))?;
@@ -162,6 +161,16 @@ fn none_is_missing(
         terminal.line(terminal.paint(Style::Bad, text))?;
     }
     Ok(complete)
+}
+
+/// The checkpoints outside the database whose organizations are not in it.
+pub(crate) fn missing<'c>(
+    outside: &'c [Checkpoint],
+    vkey: &VerifierKey,
+    orgs: &[OrgId],
+) -> Vec<&'c Checkpoint> {
+    let known: Vec<String> = orgs.iter().map(|org| chancery_evidence::origin(vkey.name(), *org)).collect();
+    outside.iter().filter(|signed| !known.contains(&signed.origin)).collect()
 }
 
 /// Prints on a thread of its own: whoever reads it may take their time, and the database would wait for

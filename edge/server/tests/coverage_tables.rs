@@ -12,43 +12,16 @@
 
 mod support;
 
-use chancery_testkit::{TestDatabase, TestPostgres, password};
+use chancery_server::doctor::{INSTALLATION, RECORD};
+use chancery_testkit::TestDatabase;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
 
-/// Tables without `org_id`, each with its reason.
-const INSTALLATION: &[(&str, &str)] = &[
-    ("schema_migrations", "which migrations ran; no organization's data"),
-    ("installation_keys", "the installation's checkpoint key, sealed by the KEK"),
-];
+use support::database;
 
 /// Organizations whose rows stand in every table.
 const ORGANIZATIONS: i64 = 1000;
-
-async fn database() -> TestDatabase {
-    let postgres = TestPostgres::shared().await.unwrap();
-    // The template outlives this build, so it is named by what it was made with.
-    let migrations = chancery_server::database::migrations();
-    let text: Vec<&[u8]> = migrations.iter().map(|step| step.sql.as_bytes()).collect();
-    let digest = chancery_crypto::sha256(&text)
-        .iter()
-        .fold(0_u64, |hash, byte| hash.rotate_left(7) ^ u64::from(*byte));
-    postgres
-        .database_from(&format!("server_tables_{digest:x}"), async |postgres, name| {
-            let logins = chancery_store::provision::provision(
-                &postgres.superuser("postgres"),
-                name,
-                &password,
-                &chancery_crypto::SystemRandom,
-            )
-            .await?;
-            chancery_store::migrate(&logins.owner, &migrations).await?;
-            Ok(())
-        })
-        .await
-        .unwrap()
-}
 
 struct Table {
     name: String,
@@ -291,10 +264,6 @@ async fn no_login_reaches_another_organizations_rows() {
 fn is_denied(outcome: &Result<u64, String>) -> bool {
     outcome.as_ref().is_err_and(|error| error.contains("permission denied"))
 }
-
-/// The tables that the committer writes, for every organization: `docs/adr/0003`.
-const RECORD: [&str; 7] =
-    ["checkpoints", "entries", "heads", "idempotency", "intents", "tiles", "token_uses"];
 
 #[tokio::test]
 async fn the_committers_and_the_schedulers_logins_reach_what_is_listed_and_nothing_else() {

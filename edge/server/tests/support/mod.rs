@@ -14,13 +14,38 @@ use chancery_server::assemble::{Books, Surroundings};
 use chancery_server::database::Database;
 use chancery_server::founding::Founding;
 use chancery_store::embedded::{Embedded, EmbeddedOptions};
-use chancery_testkit::{Client, ServerOptions, ServerProcess};
+use chancery_testkit::{Client, ServerOptions, ServerProcess, TestDatabase, TestPostgres, password};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+
+/// A database as migrations make it, in the cluster that tests share.
+pub(crate) async fn database() -> TestDatabase {
+    let postgres = TestPostgres::shared().await.unwrap();
+    // The template outlives this build, so it is named by what it was made with.
+    let migrations = chancery_server::database::migrations();
+    let text: Vec<&[u8]> = migrations.iter().map(|step| step.sql.as_bytes()).collect();
+    let digest = chancery_crypto::sha256(&text)
+        .iter()
+        .fold(0_u64, |hash, byte| hash.rotate_left(7) ^ u64::from(*byte));
+    postgres
+        .database_from(&format!("server_tables_{digest:x}"), async |postgres, name| {
+            let logins = chancery_store::provision::provision(
+                &postgres.superuser("postgres"),
+                name,
+                &password,
+                &chancery_crypto::SystemRandom,
+            )
+            .await?;
+            chancery_store::migrate(&logins.owner, &migrations).await?;
+            Ok(())
+        })
+        .await
+        .unwrap()
+}
 
 /// A folder that Postgres may pass through when root starts it.
 pub(crate) fn folder() -> TempDir {
