@@ -52,6 +52,33 @@ pub struct ConnectorDetail {
     /// The credentials that serve, without their secrets: the current one, and one before it while it
     /// serves on.
     pub credentials: Vec<ConnectorCredential>,
+    /// The circuit breakers that have counted a failure.
+    pub breakers: Vec<ConnectorBreaker>,
+}
+
+/// A circuit breaker: what fails too often is left alone for a while.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConnectorBreaker {
+    /// At which scheme, host and port.
+    pub host: String,
+    /// `closed`, `open`, or `half_open`: the time is over, and a few calls find out whether it works again.
+    pub state: String,
+    /// How many failures count.
+    pub failures: usize,
+    /// Until when nothing is called.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub open_until: Option<Timestamp>,
+}
+
+/// What a connection test found.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConnectorTest {
+    /// Whether the system was reached and answered with a success.
+    pub works: bool,
+    /// The HTTP status that came back.
+    pub http_status: Option<u16>,
+    /// Why it does not work, in a stable word.
+    pub code: Option<String>,
 }
 
 /// What authenticates at a connector, without its secret.

@@ -33,8 +33,8 @@ pub use approvals::{
 };
 pub use code::Code;
 pub use connectors::{
-    ChangeConnector, Connector, ConnectorCredential, ConnectorDetail, ConnectorOrder, CreateConnector,
-    RemovedCredentials, SecretText, WriteCredential,
+    ChangeConnector, Connector, ConnectorBreaker, ConnectorCredential, ConnectorDetail, ConnectorOrder,
+    ConnectorTest, CreateConnector, RemovedCredentials, SecretText, WriteCredential,
 };
 pub use delegations::{CreateDelegation, Delegation};
 pub use emergency::{EmergencyOrder, EmergencyState, HaltedEnvironment, PausedConnector};

@@ -11,6 +11,8 @@ use chancery_authenticate::{Authenticator, Entrance, KnownEpochs};
 use chancery_config::{Config, Server};
 use chancery_connectors::Stops;
 use chancery_decide::{Catalogue, Layer, ParseCache, Policies, PolicySource, check_policy};
+use chancery_egress::Egress;
+use chancery_execute::Executor;
 use chancery_http::{App, Bounds, Witness};
 use chancery_keys::LastUsed;
 use chancery_mint::{KeyPool, SigningKeys, Stock};
@@ -18,6 +20,7 @@ use chancery_model::Clock;
 use chancery_policies::PolicyCache;
 use chancery_screen::{Limits, Rate};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::assemble::{Books, Surroundings};
 
@@ -29,7 +32,7 @@ pub(crate) fn make(
     config: &Config,
     books: &Books,
     around: Surroundings,
-    witness: Witness,
+    (witness, egress): (Witness, Egress),
     (last_used, metrics): (Arc<LastUsed>, PrometheusHandle),
 ) -> anyhow::Result<Arc<App>> {
     let store = books.store.clone();
@@ -43,7 +46,10 @@ pub(crate) fn make(
         last_used,
     );
     let policies = installation_policies(config.policies.installation_dir.as_deref())?;
+    let (clock, random) = (Arc::clone(&around.clock), Arc::clone(&around.random));
     Ok(Arc::new(App {
+        executor: Executor::new(store.clone(), egress, clock, random),
+        calls: TaskTracker::new(),
         entrance: Entrance::new(store.clone(), epochs),
         store,
         authenticator,

@@ -29,7 +29,7 @@ use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::founding::{AnotherKey, Founded, Founder, Founding};
 use crate::listen::{Listener, Most};
-use crate::{app, background, naming, sweep, tend, tls};
+use crate::{app, background, egress, naming, sweep, tend, tls};
 
 /// The most connections at once.
 const MOST_CONNECTIONS: usize = 4_096;
@@ -138,6 +138,7 @@ pub struct Running {
     stop_listening: CancellationToken,
     stop_working: CancellationToken,
     listener: JoinHandle<()>,
+    calls: TaskTracker,
     work: TaskTracker,
     postgres: Option<JoinHandle<Embedded>>,
     _data_dir: Option<DataDir>,
@@ -172,7 +173,8 @@ impl Running {
         let last_used = Arc::new(LastUsed::new());
         let outside = checkpointer.outside();
         let witness = Witness::new(vkey.clone(), outside.clone());
-        let app = app::make(config, &books, around, witness, (Arc::clone(&last_used), metrics.clone()))?;
+        let outward = (witness, egress::open(config, &[address])?);
+        let app = app::make(config, &books, around, outward, (Arc::clone(&last_used), metrics.clone()))?;
         let router = chancery_http::router(&app, chancery_http::routes());
 
         let (stop_listening, stop_working) = (CancellationToken::new(), CancellationToken::new());
@@ -181,6 +183,7 @@ impl Running {
         let stop = || stop_working.clone().cancelled_owned();
         let every = Duration::from_millis(config.record.checkpoint_interval_ms);
         let lost = CancellationToken::new();
+        let calls = app.calls.clone();
         background::guard(&work, &lost, "epochs", background::hear_epochs(app, stop_working.clone()));
         background::guard(
             &work,
@@ -231,13 +234,14 @@ impl Running {
             stop_listening,
             stop_working,
             listener,
+            calls,
             work,
             postgres,
             _data_dir: database.data_dir.take(),
         })
     }
 
-    /// Stops it: nobody new, requests finish, the record's queue is committed, the last checkpoint is
+    /// Stops it: nobody new, requests and calls finish, the record's queue is committed, the last checkpoint is
     /// made, Postgres ends.
     ///
     /// # Errors
@@ -245,6 +249,9 @@ impl Running {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_listening.cancel();
         let _ = self.listener.await;
+        // What was called is recorded, whoever asked for it.
+        self.calls.close();
+        self.calls.wait().await;
         self.books.recorder.close().await;
         self.stop_working.cancel();
         self.work.wait().await;

@@ -170,7 +170,6 @@ pub struct Released {
     pub opened_at: Timestamp,
     /// For what.
     pub what: ReleasedFor,
-    pub(crate) intent_hash: [u8; 32],
 }
 
 /// What an intent was released for.
@@ -210,7 +209,6 @@ impl Call {
 #[derive(sqlx::FromRow)]
 struct Row {
     seq: i64,
-    intent_hash: Vec<u8>,
     state: String,
     opened_at: OffsetDateTime,
     token: Option<Vec<u8>>,
@@ -243,12 +241,7 @@ impl TryFrom<Row> for Released {
                 answer: row.answer,
             })
         };
-        Ok(Self {
-            seq: unsigned(row.seq),
-            opened_at: row.opened_at.into(),
-            what,
-            intent_hash: hash("releases", row.intent_hash)?,
-        })
+        Ok(Self { seq: unsigned(row.seq), opened_at: row.opened_at.into(), what })
     }
 }
 
@@ -258,7 +251,7 @@ impl TryFrom<Row> for Released {
 /// When the store does not answer.
 pub async fn read<M>(scoped: &mut Scoped<M>, intent: IntentId) -> Result<Option<Released>, StoreError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT seq, intent_hash, state, opened_at, token, connector, unknown_at, closed_at, status, answer
+        "SELECT seq, state, opened_at, token, connector, unknown_at, closed_at, status, answer
          FROM releases WHERE org_id = $1 AND intent_id = $2",
     )
     .bind(scoped.org().as_uuid())

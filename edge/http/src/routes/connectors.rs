@@ -1,13 +1,17 @@
 //! `/api/v1/connectors`: the systems that can be called, and what Chancery authenticates with there.
 
 use chancery_api::{
-    ChangeConnector, Code, Connector, ConnectorCredential, ConnectorDetail, ConnectorOrder, CreateConnector,
-    ListQuery, RemovedCredentials, SecretText, WriteCredential,
+    ChangeConnector, Code, Connector, ConnectorBreaker, ConnectorCredential, ConnectorDetail, ConnectorOrder,
+    ConnectorTest, CreateConnector, ListQuery, RemovedCredentials, SecretText, WriteCredential,
 };
 use chancery_authenticate::permission::{ConnectorsManage, ConnectorsRead, EmergencyUse};
 use chancery_connectors::connector::{self, ConnectorPatch};
 use chancery_connectors::credential::{self, CredentialRecord, Writing};
 use chancery_connectors::{ClientAuth, CredentialDraft};
+use chancery_execute::breaker::{self, Breakers};
+use chancery_model::{ConnectorId, Timestamp};
+use chancery_store::{Change, Epoch};
+use serde_json::json;
 
 use crate::{Answer, ApiError, Created, Cx, Json, Many, Needs, Query, Route};
 
@@ -32,6 +36,15 @@ pub(super) fn routes() -> Vec<Route> {
         Route::delete("/api/v1/connectors/{id}/credentials", remove_credentials)
             .named("connectors.remove_credentials", "Destroys a connector's credentials.")
             .may(&[Code::ConnectorRetired, Code::Unchanged]),
+        Route::post("/api/v1/connectors/{id}/test", test)
+            .named(
+                "connectors.test",
+                "Calls what the definition says tells whether it works, with its credential.",
+            )
+            .may(&[Code::NotExecutable, Code::RecordUnavailable]),
+        Route::post("/api/v1/connectors/{id}/reset", reset)
+            .named("connectors.reset", "Closes the connector's circuit breaker: calls are made again.")
+            .may(&[Code::Unchanged]),
         Route::post("/api/v1/connectors/{id}/retire", retire)
             .named("connectors.retire", "Retires a connector for good, and destroys its credentials.")
             .may(&[Code::ConnectorRetired]),
@@ -69,7 +82,47 @@ async fn show(cx: Cx<Needs<ConnectorsRead>>) -> Result<Answer<ConnectorDetail>, 
     let found = connector::read(&mut scoped, id).await?.ok_or_else(ApiError::not_found)?;
     let credentials = credential::list(&mut scoped, id, cx.app.clock.now()).await?;
     let credentials = credentials.into_iter().map(of_credential).collect();
-    Ok(Answer::read(ConnectorDetail { connector: view(found), credentials }))
+    let now = cx.app.clock.now();
+    let breakers = breaker::read(&mut scoped, id).await?;
+    let breakers = breakers.into_iter().map(|one| of_breaker(one, now)).collect();
+    Ok(Answer::read(ConnectorDetail { connector: view(found), credentials, breakers }))
+}
+
+/// A test reaches the system, so it stands in the record before it does.
+async fn test(cx: Cx<Needs<ConnectorsManage>>) -> Result<Answer<ConnectorTest>, ApiError> {
+    let id: ConnectorId = cx.param("id")?;
+    let mut scoped = cx.write().await?;
+    let found = connector::read(&mut scoped, id).await?.ok_or_else(ApiError::not_found)?;
+    let payload = json!({ "name": found.name });
+    let change = Change::new("connector.tested", Epoch::Keep, ("connector", id.to_string()), payload);
+    let receipt = cx.commit(scoped, change).await?;
+    let probed = cx.app.executor.test(cx.scope(), &found.name).await?;
+    let tested = ConnectorTest {
+        works: probed.works,
+        http_status: probed.status,
+        code: probed.code.map(str::to_owned),
+    };
+    Ok(Answer::changed(tested, &receipt))
+}
+
+async fn reset(cx: Cx<Needs<ConnectorsManage>, Json<ConnectorOrder>>) -> Result<Answer<Connector>, ApiError> {
+    let id: ConnectorId = cx.param("id")?;
+    let mut scoped = cx.write().await?;
+    let found = connector::read(&mut scoped, id).await?.ok_or_else(ApiError::not_found)?;
+    let change = breaker::reset(&mut scoped, id, cx.input.0.reason.as_str())
+        .await?
+        .ok_or_else(|| ApiError::new(Code::Unchanged, "the connector has no breaker to close"))?;
+    let receipt = cx.commit(scoped, change).await?;
+    Ok(Answer::changed(view(found), &receipt))
+}
+
+fn of_breaker(breaker: Breakers, now: Timestamp) -> ConnectorBreaker {
+    ConnectorBreaker {
+        state: breaker.state(now).to_owned(),
+        host: breaker.host,
+        failures: breaker.failures,
+        open_until: breaker.open_until,
+    }
 }
 
 async fn change(

@@ -1,6 +1,9 @@
 //! `/api/v1/intents`: asking to act.
 
-use chancery_api::{Code, IntentAnswer, IntentQuery, IntentStatus, IntentSummary, RecordRef, SubmitIntent};
+use chancery_api::{
+    Code, Execution, ExecutionStatus, IntentAnswer, IntentQuery, IntentStatus, IntentSummary, RecordRef,
+    SubmitIntent,
+};
 use chancery_authenticate::permission::{IntentsRead, IntentsSubmit};
 use chancery_decide::{Decision, Effect};
 use chancery_evidence::Hex;

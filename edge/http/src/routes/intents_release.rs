@@ -54,6 +54,24 @@ const RELEASING: &[Code] = &[
     Code::RecordUnavailable,
 ];
 
+const EXECUTING: &[Code] = &[
+    Code::IntentDenied,
+    Code::OrganizationHalted,
+    Code::ConnectorPaused,
+    Code::IntentNotEscalated,
+    Code::ApprovalPending,
+    Code::ApprovalEnded,
+    Code::IntentChanged,
+    Code::IntentReleased,
+    Code::NotExecutable,
+    Code::Erased,
+    Code::ExecutionFailed,
+    Code::RecordUnavailable,
+    Code::ConnectorUnavailable,
+    Code::ConnectorBusy,
+    Code::OutcomeUnknown,
+];
+
 async fn token(cx: Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>) -> Result<Answer<IntentAnswer>, ApiError> {
     let found = find(&cx).await?;
     if let Some(released) = &found.released {
@@ -133,6 +151,11 @@ async fn find(cx: &Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>) -> Result<Foun
     let payload = entry.open_decision(cx.keyring(), cx.org(), intent, own).await?;
     let payload = payload.ok_or_else(|| ApiError::new(Code::Erased, "the intent was erased"))?;
     let recorded = payload.get("intent").cloned().unwrap_or_default();
+    // To a key of the other environment it does not exist: what is live is not for a test key.
+    let environment = recorded.get("environment").and_then(Value::as_str);
+    if environment != Some(cx.caller().record().environment.as_str()) {
+        return Err(ApiError::not_found());
+    }
     compare(&recorded, &cx.input.0)?;
     Ok(Found { intent, recorded, agreed, released })
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod upstream;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -11,7 +13,9 @@ use chancery_authenticate::{Authenticator, Entrance, KnownEpochs, RoleRights};
 use chancery_connectors::Stops;
 use chancery_crypto::{Algorithm, Custody, Random, SigningKey, SystemRandom, sha256};
 use chancery_decide::{ROLE_POLICY, RoleTable};
+use chancery_egress::{Egress, Rules, Settings};
 use chancery_evidence::CheckpointSigner;
+use chancery_execute::Executor;
 use chancery_http::{App, Bounds, Witness, router, routes};
 use chancery_keys::LastUsed;
 use chancery_keys::api_key::{self, Creator, NewApiKey};
@@ -36,6 +40,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 /// Requests a key can make before it is told to wait.
@@ -139,6 +144,9 @@ impl World {
             per_minute: NonZeroU32::new(per_minute).unwrap(),
             burst: NonZeroU32::new(burst).unwrap(),
         };
+        // The tests' upstreams.
+        let local = || vec!["127.0.0.1/32".parse().unwrap()];
+        let rules = Rules { allow: local(), allow_plain_http: local(), ..Rules::default() };
         let signing = SigningKey::generate(Algorithm::EdDsa).unwrap();
         let meters = PrometheusBuilder::new().build_recorder();
         let app = Arc::new(App {
@@ -160,6 +168,13 @@ impl World {
                 CheckpointSigner::new("test".to_owned(), signing).unwrap().vkey().clone(),
                 Outside::default(),
             ),
+            executor: Executor::new(
+                store.clone(),
+                Egress::new(Settings { rules, ..Settings::default() }).unwrap(),
+                Arc::clone(&time),
+                Arc::clone(&random),
+            ),
+            calls: TaskTracker::new(),
             waits: chancery_approve::Waits::default(),
             recorder: Recorder::start(store.clone(), right, QueueLimits::default()),
             clock: time,

@@ -1,0 +1,254 @@
+//! Executing: the call that an intent stands for, made once, with a credential that nobody sees.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
+
+mod support;
+
+use http::Request;
+use serde_json::{Value, json};
+use support::upstream::{Behaviour, Upstream};
+use support::{Answered, Org, World};
+
+/// What must appear nowhere.
+const CANARY: &str = "canary-Xp7qUe-credential";
+
+fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// An organization with a bank to call, and an agent that may.
+struct Bank {
+    world: World,
+    org: Org,
+    upstream: Upstream,
+    connector: String,
+    agent_key: String,
+}
+
+impl Bank {
+    async fn open(limits: Value) -> Self {
+        let (world, upstream) = (World::start().await, Upstream::start().await);
+        let org = world.found("acme").await;
+        let amount = json!({"type": "object", "properties": {"amount": {"type": "integer"}},
+            "required": ["amount"], "additionalProperties": false});
+        for (name, effect) in [("bank.transfer", "write"), ("bank.balance", "read")] {
+            let action = json!({"effect": effect, "resource_type": "Account", "base_risk": 10,
+                "arguments": if effect == "read" { json!({"type": "object"}) } else { amount.clone() }});
+            let put = world.call(&org.key, "PUT", &format!("/api/v1/actions/{name}"), action).await;
+            assert!(put.status.is_success(), "{}", put.text);
+        }
+        let policy = "permit (principal, action, resource);";
+        let made =
+            world.call(&org.key, "POST", "/api/v1/policies", json!({"name": "all", "text": policy})).await;
+        let path = format!("/api/v1/policies/{}/activate", text(&made.json(), "/data/id"));
+        assert_eq!(world.call(&org.key, "POST", &path, json!({"version": 1})).await.status, 200);
+        let mut definition = json!({
+            "base_url": format!("{}/v1", upstream.url),
+            "operations": {
+                "bank.transfer": {"method": "POST", "path": "/accounts/{resource.id}/transfers", "body": "arguments"},
+                "bank.balance": {"method": "GET", "path": "/accounts/{resource.id}"},
+            },
+            "test": {"method": "GET", "path": "/ping"},
+        });
+        definition.as_object_mut().unwrap().extend(limits.as_object().unwrap().clone());
+        let made = world
+            .call(&org.key, "POST", "/api/v1/connectors", json!({"name": "bank", "definition": definition}))
+            .await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let connector = text(&made.json(), "/data/id");
+        let credential = json!({"kind": "bearer", "token": CANARY});
+        let path = format!("/api/v1/connectors/{connector}/credentials");
+        let written = world.call(&org.key, "POST", &path, credential).await;
+        assert_eq!(written.status, 201, "{}", written.text);
+        let made = world.call(&org.key, "POST", "/api/v1/agents", json!({"name": "bot"})).await.json();
+        let wanted = json!({"name": "k", "holder": {"type": "agent", "id": made["data"]["id"]}, "environment": "live",
+            "scopes": ["intents:submit", "intents:read"]});
+        let made = world.call(&org.key, "POST", "/api/v1/api-keys", wanted).await.json();
+        world.clock.advance_seconds(1);
+        Self { agent_key: text(&made, "/data/secret"), world, org, upstream, connector }
+    }
+
+    async fn ask(&self, action: &str, account: &str, idempotency: Option<&str>) -> Answered {
+        let arguments = if action == "bank.transfer" { json!({"amount": 40}) } else { json!({}) };
+        let body = json!({"action": action, "resource": {"type": "Account", "id": account},
+            "arguments": arguments, "connector": "bank", "execute": true});
+        let mut request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/intents")
+            .header("authorization", format!("Bearer {}", self.agent_key))
+            .header("content-type", "application/json");
+        if let Some(key) = idempotency {
+            request = request.header("idempotency-key", key);
+        }
+        let answer = self.world.send(request.body(body.to_string().into()).unwrap()).await;
+        assert!(!answer.text.contains(CANARY), "{}", answer.text);
+        answer
+    }
+
+    async fn intent(&self, id: &str) -> Value {
+        self.world.call(&self.agent_key, "GET", &format!("/api/v1/intents/{id}"), Value::Null).await.json()
+    }
+
+    async fn story(&self, intent: &str) -> Vec<String> {
+        let path = format!("/api/v1/record?correlation_id={intent}");
+        let record = self.world.call(&self.org.key, "GET", &path, Value::Null).await.json();
+        record["data"].as_array().unwrap().iter().rev().map(|entry| text(entry, "/type")).collect()
+    }
+}
+
+fn failed(answer: &Answered, status: u16, code: &str) -> String {
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{}", answer.text);
+    text(&answer.json(), "/data/id")
+}
+
+#[tokio::test]
+async fn a_permitted_intent_is_called_once_and_told_again() {
+    let bank = Bank::open(json!({})).await;
+    bank.upstream.behave("/v1/accounts/a%2Fb/transfers", Behaviour::Status(201, r#"{"transfer":"t1"}"#));
+    let answer = bank.ask("bank.transfer", "a/b", Some("once")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let data = answer.json()["data"].clone();
+    assert_eq!(data["execution"]["status"], json!("succeeded"));
+    assert_eq!(data["execution"]["http_status"], json!(201));
+    assert_eq!(data["execution"]["answer"], json!({"transfer": "t1"}));
+    assert_eq!(data.get("token"), None);
+
+    let seen = bank.upstream.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!((seen[0].method.as_str(), seen[0].path.as_str()), ("POST", "/v1/accounts/a%2Fb/transfers"));
+    assert_eq!(seen[0].body, r#"{"amount":40}"#);
+    assert_eq!(seen[0].headers["authorization"], format!("Bearer {CANARY}"));
+
+    let intent = text(&data, "/id");
+    let again = bank.ask("bank.transfer", "a/b", Some("once")).await;
+    assert_eq!((again.status.as_u16(), text(&again.json(), "/data/id")), (200, intent.clone()));
+    assert_eq!(again.json()["data"]["execution"]["answer"], json!({"transfer": "t1"}));
+    assert_eq!(bank.upstream.seen().len(), 1);
+    assert_eq!(bank.story(&intent).await, ["intent.allowed", "intent.closed"]);
+    assert_eq!(bank.intent(&intent).await["data"]["execution"]["status"], json!("succeeded"));
+}
+
+#[tokio::test]
+async fn only_what_the_system_says_is_a_success_and_only_what_may_be_is_tried_again() {
+    let bank = Bank::open(json!({"retries": {"attempts": 3}, "timeout_ms": 2_000})).await;
+    for (account, status) in [("no", 422), ("ill", 500), ("busy", 503)] {
+        bank.upstream.behave(&format!("/v1/accounts/{account}/transfers"), Behaviour::Status(status, "{}"));
+        let intent = failed(&bank.ask("bank.transfer", account, None).await, 502, "execution_failed");
+        assert_eq!(bank.intent(&intent).await["data"]["execution"]["status"], json!("failed"));
+    }
+    assert_eq!(bank.upstream.seen().len(), 3, "a transfer is never sent twice");
+    bank.upstream.behave("/v1/accounts/gone/transfers", Behaviour::Status(504, "{}"));
+    failed(&bank.ask("bank.transfer", "gone", None).await, 504, "outcome_unknown");
+    bank.upstream.behave("/v1/accounts/slow/transfers", Behaviour::Hangs);
+    let intent = failed(&bank.ask("bank.transfer", "slow", Some("k")).await, 504, "outcome_unknown");
+    failed(&bank.ask("bank.transfer", "slow", Some("k")).await, 504, "outcome_unknown");
+    assert_eq!(bank.story(&intent).await, ["intent.allowed", "intent.closed"]);
+    assert_eq!(bank.upstream.seen().len(), 5);
+
+    bank.upstream.behave("/v1/accounts/busy", Behaviour::Status(503, "{}"));
+    failed(&bank.ask("bank.balance", "busy", None).await, 502, "execution_failed");
+    let balances = bank.upstream.seen().iter().filter(|it| it.method == "GET").count();
+    assert!((2..=3).contains(&balances), "within its attempts and the budget: {balances}");
+}
+
+#[tokio::test]
+async fn a_system_leads_nowhere_else() {
+    let bank = Bank::open(json!({"redirects": 1})).await;
+    let other = Upstream::start().await;
+    for (account, to) in [
+        ("meta", "http://169.254.169.254/latest/meta-data".to_owned()),
+        ("other", format!("{}/v1/ping", other.url)),
+    ] {
+        bank.upstream.behave(&format!("/v1/accounts/{account}"), Behaviour::Leads(to));
+        let answer = bank.ask("bank.balance", account, None).await;
+        assert!(!answer.status.is_success(), "{}", answer.text);
+        assert_ne!(answer.json()["data"]["execution"]["status"], json!("succeeded"));
+    }
+    assert!(other.seen().is_empty());
+}
+
+#[tokio::test]
+async fn what_can_not_be_called_is_told_before_anything_is_recorded() {
+    let bank = Bank::open(json!({})).await;
+    let ask = async |connector: Value| {
+        let body = json!({"action": "bank.balance", "resource": {"type": "Account", "id": "a"},
+            "connector": connector, "execute": true});
+        bank.world.call(&bank.agent_key, "POST", "/api/v1/intents", body).await
+    };
+    failed(&ask(Value::Null).await, 400, "validation_error");
+    failed(&ask(json!("nobody")).await, 409, "not_executable");
+    let path = format!("/api/v1/connectors/{}/pause", bank.connector);
+    bank.world.call(&bank.org.key, "POST", &path, json!({"reason": "drill"})).await;
+    failed(&ask(json!("bank")).await, 403, "connector_paused");
+    assert!(bank.upstream.seen().is_empty());
+    let record =
+        bank.world.call(&bank.org.key, "GET", "/api/v1/record?type=intent.allowed", Value::Null).await;
+    assert_eq!(record.json()["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_connector_is_tested_and_an_older_credential_serves_while_the_two_overlap() {
+    let bank = Bank::open(json!({})).await;
+    let path = format!("/api/v1/connectors/{}", bank.connector);
+    let test =
+        async || bank.world.call(&bank.org.key, "POST", &format!("{path}/test"), Value::Null).await.json();
+    assert_eq!(test().await["data"]["works"], json!(true));
+    bank.upstream.behave("/v1/ping", Behaviour::Status(401, "{}"));
+    assert_eq!(
+        test().await["data"],
+        json!({"works": false, "http_status": 401, "code": "refused_by_system"})
+    );
+
+    let newer = json!({"kind": "bearer", "token": "not-yet-known-there", "overlap_seconds": 3_600});
+    let written = bank.world.call(&bank.org.key, "POST", &format!("{path}/credentials"), newer).await;
+    assert_eq!(written.status, 201, "{}", written.text);
+    bank.upstream.behave("/v1/accounts/a/transfers", Behaviour::Wants("Bearer canary-Xp7qUe-credential"));
+    assert_eq!(bank.ask("bank.transfer", "a", None).await.status, 200);
+    bank.world.clock.advance_seconds(3_601);
+    failed(&bank.ask("bank.transfer", "a", None).await, 502, "execution_failed");
+}
+
+#[tokio::test]
+async fn a_system_that_fails_is_left_alone_and_then_tried_by_the_configured_probes() {
+    let breaker = json!({"failures": 5, "window_seconds": 600, "open_seconds": 1_800, "probes": 2});
+    let bank = Bank::open(json!({"breaker": breaker, "concurrency": 256, "retries": {"attempts": 1}})).await;
+    bank.upstream.behave("/v1/accounts/a/transfers", Behaviour::Status(500, "{}"));
+    bank.upstream.behave("/v1/accounts/mine/transfers", Behaviour::Status(404, "{}"));
+    for _ in 0..10 {
+        failed(&bank.ask("bank.transfer", "mine", None).await, 502, "execution_failed");
+    }
+    for _ in 0..5 {
+        failed(&bank.ask("bank.transfer", "a", None).await, 502, "execution_failed");
+    }
+    failed(&bank.ask("bank.transfer", "a", None).await, 503, "connector_unavailable");
+    assert_eq!(bank.upstream.seen().len(), 15);
+    let path = format!("/api/v1/connectors/{}", bank.connector);
+    let state = async || {
+        let shown = bank.world.call(&bank.org.key, "GET", &path, Value::Null).await.json();
+        text(&shown, "/data/breakers/0/state")
+    };
+    assert_eq!(state().await, "open");
+
+    bank.world.clock.advance_seconds(1_800);
+    assert_eq!(state().await, "half_open");
+    bank.upstream.behave("/v1/accounts/a/transfers", Behaviour::Hangs);
+    let callers: Vec<_> = (0..100).map(|_| bank.ask("bank.transfer", "a", None)).collect();
+    let mut callers = Box::pin(futures_util::future::join_all(callers));
+    // The probes hang; everybody else is answered. A clock that stands makes nobody impatient.
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(3), &mut callers).await;
+    assert!(waited.is_err(), "the probes wait for their system");
+    assert_eq!(bank.upstream.seen().len(), 17, "of a hundred callers two are let through");
+    drop(callers);
+
+    let reset =
+        bank.world.call(&bank.org.key, "POST", &format!("{path}/reset"), json!({"reason": "mended"})).await;
+    assert_eq!(reset.status, 200, "{}", reset.text);
+    bank.upstream.behave("/v1/accounts/a/transfers", Behaviour::Status(200, "{}"));
+    assert_eq!(bank.ask("bank.transfer", "a", None).await.status, 200);
+}
