@@ -131,6 +131,8 @@ const OPEN_TO: &[(&str, &str)] = &[
     ("connectors.change", ADMIN),
     ("connectors.write_credential", ADMIN),
     ("connectors.remove_credentials", ADMIN),
+    ("connectors.test", ADMIN),
+    ("connectors.reset", ADMIN),
     ("connectors.retire", ADMIN),
     ("connectors.pause", ADMIN),
     ("connectors.resume", ADMIN),
@@ -143,6 +145,7 @@ const OPEN_TO: &[(&str, &str)] = &[
     ("intents.show", EVERYONE),
     ("intents.events", EVERYONE),
     ("intents.token", "operator admin agent"),
+    ("intents.execute", "operator admin agent"),
     ("intents.cancel", "operator admin agent"),
     ("approvals.list", PEOPLE),
     ("approvals.show", PEOPLE),
@@ -213,6 +216,8 @@ const ENTRIES: &[(&str, &str)] = &[
     ("connectors.change", "connector.changed"),
     ("connectors.write_credential", "connector.credential_written"),
     ("connectors.remove_credentials", "connector.credential_removed"),
+    ("connectors.test", "connector.tested"),
+    ("connectors.reset", "connector.breaker_reset"),
     ("connectors.retire", "connector.retired"),
     ("connectors.pause", "connector.paused"),
     ("connectors.resume", "connector.resumed"),
@@ -220,6 +225,7 @@ const ENTRIES: &[(&str, &str)] = &[
     ("signing_keys.retire", "signing_key.retired"),
     ("intents.submit", "intent.allowed"),
     ("intents.token", "intent.released"),
+    ("intents.execute", "intent.closed"),
     ("intents.cancel", "approval.cancelled"),
     ("approvals.approve", "approval.granted"),
     ("approvals.reject", "approval.rejected"),
@@ -257,7 +263,9 @@ fn every_mutation_leaves_an_entry() {
             assert_eq!(before, after, "{operation} is listed as changing nothing");
         } else {
             let kind = entries.get(operation).unwrap_or_else(|| panic!("`{operation}` leaves which entry?"));
-            assert_eq!(after, (before.0 + 1, (*kind).to_owned()), "{operation}");
+            // What is executed is opened before and closed after.
+            let entries = if operation == "intents.execute" { 2 } else { 1 };
+            assert_eq!(after, (before.0 + entries, (*kind).to_owned()), "{operation}");
         }
     }
 }
@@ -266,6 +274,7 @@ fn every_mutation_leaves_an_entry() {
 /// can look, take rights away, and start it again.
 const HALTED: &[(&str, &str)] = &[
     ("intents.token", "organization_halted"),
+    ("intents.execute", "organization_halted"),
     ("intents.submit", "organization_halted"),
     ("tokens.verify", "organization_halted"),
     ("emergency.halt", "halt_unchanged"),

@@ -57,7 +57,7 @@ pub async fn read<M>(scoped: &mut Scoped<M>, connector: ConnectorId) -> Result<V
         .collect())
 }
 
-/// Closes the breakers of a connector. `None` when there is nothing to close.
+/// Closes the breakers of a connector, and forgets the failures that they counted.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -65,18 +65,15 @@ pub async fn reset(
     scoped: &mut Scoped<Write>,
     connector: ConnectorId,
     reason: &str,
-) -> Result<Option<Change>, StoreError> {
+) -> Result<Change, StoreError> {
     let done = sqlx::query("DELETE FROM breakers WHERE org_id = $1 AND connector_id = $2")
         .bind(scoped.org().as_uuid())
         .bind(connector.as_uuid())
         .execute(scoped.connection())
         .await?;
-    if done.rows_affected() == 0 {
-        return Ok(None);
-    }
     let reference = ("connector", connector.to_string());
-    let payload = json!({ "reason": reason });
-    Ok(Some(Change::new("connector.breaker_reset", Epoch::Keep, reference, payload)))
+    let payload = json!({ "reason": reason, "breakers": done.rows_affected() });
+    Ok(Change::new("connector.breaker_reset", Epoch::Keep, reference, payload))
 }
 
 /// Which breaker, and what it goes by.

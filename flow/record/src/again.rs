@@ -2,7 +2,8 @@
 
 use crate::committer::{Answer, Job};
 use crate::entry::Words;
-use crate::open::{refusal, sealed_token};
+use crate::intents::sealed_token;
+use crate::open::refusal;
 use crate::payload::{decided_again, decided_refs};
 use crate::releases::{Carries, Release};
 use crate::{Opened, Outcome, RecordError, Recorder};

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::chain::{hash, stored, unsigned};
-use crate::open::open_token;
+use crate::intents::open_token;
 use crate::query::{AskedBy, Filter, StoredEntry, decision_entry, entries, is_decision};
 use crate::tree::nodes;
 

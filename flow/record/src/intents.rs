@@ -1,10 +1,13 @@
 //! The rows of decided intents.
 
-use chancery_crypto::Context;
+use chancery_crypto::{Context, DataKey, Random};
 use chancery_model::{Environment, IntentId, KeyId, OrgId, Principal, Timestamp};
+use chancery_store::{Keyring, KeyringError, StoreError};
+use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::Outcome;
 use crate::chain::{Statement, Table, stored};
 
 /// What lists show of an intent.
@@ -117,4 +120,29 @@ impl<'a> Columns<'a> {
 /// What a sealed token is bound to.
 pub(crate) fn token_context(org: OrgId, intent: &str) -> Context<'_> {
     Context { org: Some(org), table: "intents", column: "token", row: intent, purpose: "token" }
+}
+
+/// A minted token, sealed for its row.
+pub(crate) fn sealed_token(outcome: &Outcome, key: &DataKey, random: &dyn Random) -> Option<Vec<u8>> {
+    let Outcome::Minted(minted) = outcome else { return None };
+    let cleared = outcome.cleared();
+    let row = cleared.intent().id.to_string();
+    Some(minted.seal(key, &token_context(cleared.caller().org(), &row), random))
+}
+
+/// The token of an intent, unsealed.
+///
+/// # Errors
+/// When it does not open, or is not text.
+pub async fn open_token(
+    keyring: &Keyring,
+    org: OrgId,
+    intent: IntentId,
+    sealed: &[u8],
+) -> Result<SecretString, KeyringError> {
+    let key = keyring.key_by_id(org, chancery_crypto::sealed_under(sealed)?).await?;
+    let row = intent.to_string();
+    let plain = chancery_crypto::open(&key, &token_context(org, &row), sealed)?;
+    let text = std::str::from_utf8(&plain).map_err(|error| StoreError::corrupt("intents", error))?;
+    Ok(SecretString::from(text))
 }

@@ -2,19 +2,18 @@
 
 use chancery_approve::{Ask, Escalated};
 use chancery_authenticate::{Allowed, permission::IntentsSubmit};
-use chancery_crypto::{DataKey, Random};
 use chancery_decide::{Decision, Escalation, Permit, Refusal};
 use chancery_evidence::kind;
 use chancery_mint::Minted;
 use chancery_model::{Audience, Environment, IntentId, OrgId, PrincipalId, TokenId};
 use chancery_screen::Cleared;
-use chancery_store::{Keyring, KeyringError, Receipt, StoreError};
+use chancery_store::Receipt;
 use secrecy::SecretString;
 
 use crate::committer::{Answer, Job};
 use crate::entry::Words;
 use crate::idempotency::{self, Claim, Earlier};
-use crate::intents::{IntentRow, token_context};
+use crate::intents::{IntentRow, open_token, sealed_token};
 use crate::payload::{decided, decided_refs};
 use crate::releases::{Carries, Release};
 use crate::{RecordError, Recorder};
@@ -121,6 +120,17 @@ pub struct IdempotencyKey {
     pub key: String,
     /// Hash of the request's canonical body.
     pub request_hash: [u8; 32],
+}
+
+impl IdempotencyKey {
+    /// A key of the test environment is another key than the same text of the live one: what one was
+    /// answered, the other must not be.
+    fn claim(&self, principal: PrincipalId, environment: Environment) -> Claim {
+        let (environment, key) = (environment.as_str(), self.key.as_str());
+        let parts = [b"chancery/idempotency/v1".as_slice(), environment.as_bytes(), b"\0", key.as_bytes()];
+        let key_hash = chancery_crypto::sha256(&parts);
+        Claim { principal, route: self.route, key_hash, request_hash: self.request_hash }
+    }
 }
 
 /// A verdict that stands in the record.
@@ -295,7 +305,7 @@ impl Recorder {
             token: sealed_token(&outcome, &key, &**keyring.random()),
         };
         let (escalated, release) = (outcome.escalated()?, outcome.call());
-        let claim = idempotency.map(|presented| claim(presented, principal.id(), intent.environment));
+        let claim = idempotency.map(|presented| presented.claim(principal.id(), intent.environment));
         let answer = self
             .queue(|| {
                 let (mut job, waiter) = Job::new(entry, epoch);
@@ -329,7 +339,7 @@ impl Recorder {
     ) -> Result<Option<Replayed>, RecordError> {
         let org = caller.org();
         let environment = caller.caller().record().environment;
-        let claim = claim(presented, caller.caller().principal().id(), environment);
+        let claim = presented.claim(caller.caller().principal().id(), environment);
         let mut scoped = self.store.read(caller.scope()).await?;
         let earlier = idempotency::find(scoped.connection(), org.as_uuid(), &claim).await?;
         drop(scoped);
@@ -371,37 +381,4 @@ pub(crate) fn refusal(answer: Answer) -> RecordError {
         Answer::Released => RecordError::Released,
         Answer::Committed(_) | Answer::Claimed(..) | Answer::Unavailable => RecordError::Unavailable,
     }
-}
-
-/// A key of the test environment is another key than the same text of the live one: what one was
-/// answered, the other must not be.
-fn claim(presented: &IdempotencyKey, principal: PrincipalId, environment: Environment) -> Claim {
-    let (environment, key) = (environment.as_str(), presented.key.as_str());
-    let key_hash =
-        chancery_crypto::sha256(&[b"chancery/idempotency/v1", environment.as_bytes(), b"\0", key.as_bytes()]);
-    Claim { principal, route: presented.route, key_hash, request_hash: presented.request_hash }
-}
-
-pub(crate) fn sealed_token(outcome: &Outcome, key: &DataKey, random: &dyn Random) -> Option<Vec<u8>> {
-    let Outcome::Minted(minted) = outcome else { return None };
-    let cleared = outcome.cleared();
-    let row = cleared.intent().id.to_string();
-    Some(minted.seal(key, &token_context(cleared.caller().org(), &row), random))
-}
-
-/// The token of an intent, unsealed.
-///
-/// # Errors
-/// When it does not open, or is not text.
-pub async fn open_token(
-    keyring: &Keyring,
-    org: OrgId,
-    intent: IntentId,
-    sealed: &[u8],
-) -> Result<SecretString, KeyringError> {
-    let key = keyring.key_by_id(org, chancery_crypto::sealed_under(sealed)?).await?;
-    let row = intent.to_string();
-    let plain = chancery_crypto::open(&key, &token_context(org, &row), sealed)?;
-    let text = std::str::from_utf8(&plain).map_err(|error| StoreError::corrupt("intents", error))?;
-    Ok(SecretString::from(text))
 }

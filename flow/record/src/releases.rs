@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::chain::{hash, unsigned};
 use crate::committer::{Job, Planned};
-pub use crate::open::open_token;
+pub use crate::intents::open_token;
 
 /// What the committer writes beside an entry that releases an intent.
 #[derive(Debug)]

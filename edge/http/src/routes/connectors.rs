@@ -43,8 +43,7 @@ pub(super) fn routes() -> Vec<Route> {
             )
             .may(&[Code::NotExecutable, Code::RecordUnavailable]),
         Route::post("/api/v1/connectors/{id}/reset", reset)
-            .named("connectors.reset", "Closes the connector's circuit breaker: calls are made again.")
-            .may(&[Code::Unchanged]),
+            .named("connectors.reset", "Closes the connector's circuit breaker: calls are made again."),
         Route::post("/api/v1/connectors/{id}/retire", retire)
             .named("connectors.retire", "Retires a connector for good, and destroys its credentials.")
             .may(&[Code::ConnectorRetired]),
@@ -93,6 +92,9 @@ async fn test(cx: Cx<Needs<ConnectorsManage>>) -> Result<Answer<ConnectorTest>, 
     let id: ConnectorId = cx.param("id")?;
     let mut scoped = cx.write().await?;
     let found = connector::read(&mut scoped, id).await?.ok_or_else(ApiError::not_found)?;
+    if found.definition.probe().is_none() || found.paused.is_some() || found.retired_at.is_some() {
+        return Err(ApiError::new(Code::NotExecutable, "it has no `test`, or is paused or retired"));
+    }
     let payload = json!({ "name": found.name });
     let change = Change::new("connector.tested", Epoch::Keep, ("connector", id.to_string()), payload);
     let receipt = cx.commit(scoped, change).await?;
@@ -109,9 +111,7 @@ async fn reset(cx: Cx<Needs<ConnectorsManage>, Json<ConnectorOrder>>) -> Result<
     let id: ConnectorId = cx.param("id")?;
     let mut scoped = cx.write().await?;
     let found = connector::read(&mut scoped, id).await?.ok_or_else(ApiError::not_found)?;
-    let change = breaker::reset(&mut scoped, id, cx.input.0.reason.as_str())
-        .await?
-        .ok_or_else(|| ApiError::new(Code::Unchanged, "the connector has no breaker to close"))?;
+    let change = breaker::reset(&mut scoped, id, cx.input.0.reason.as_str()).await?;
     let receipt = cx.commit(scoped, change).await?;
     Ok(Answer::changed(view(found), &receipt))
 }

@@ -52,9 +52,11 @@ pub(crate) fn folder() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o711)).tempdir().unwrap()
 }
 
-/// A server of this build on a data directory.
+/// A server of this build on a data directory, which may call systems of the test's own.
 pub(crate) fn options(data_dir: &Path) -> ServerOptions {
     ServerOptions::new(Path::new(env!("CARGO_BIN_EXE_chancery")), data_dir)
+        .with("CHANCERY_EGRESS__ALLOW", "127.0.0.1")
+        .with("CHANCERY_EGRESS__ALLOW_PLAIN_HTTP", "127.0.0.1")
 }
 
 /// A field as text.

@@ -1,6 +1,8 @@
 //! One thing of each kind in an organization, and for every route a request that succeeds with them.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 
 use chancery_http::Route;
 use chancery_testkit::{Answer, Client};
@@ -70,14 +72,25 @@ impl Escalated {
         let agent = text(&owner.made("/api/v1/agents", &json!({"name": "asker"})).unwrap(), "/id");
         let asker = key_of(&mut owner, ("agent", &agent), &["intents:submit", "intents:read"], &[]);
         let mut intents = BTreeMap::new();
-        for operation in
-            ["approvals.approve", "approvals.reject", "approvals.withdraw", "intents.token", "intents.cancel"]
-        {
+        for operation in [
+            "approvals.approve",
+            "approvals.reject",
+            "approvals.withdraw",
+            "intents.token",
+            "intents.execute",
+            "intents.cancel",
+        ] {
             let answer = world.server.client(Some(&asker)).post("/api/v1/intents", &large_refund()).unwrap();
             assert_eq!(answer.status, 202, "{}", answer.json());
             intents.insert(operation, text(&answer.data(), "/id"));
         }
-        let answers = [(&first, "approvals.withdraw"), (&first, "intents.token"), (&second, "intents.token")];
+        let answers = [
+            (&first, "approvals.withdraw"),
+            (&first, "intents.token"),
+            (&second, "intents.token"),
+            (&first, "intents.execute"),
+            (&second, "intents.execute"),
+        ];
         for (key, of) in answers {
             let path = format!("/api/v1/approvals/{}/approve", intents[of]);
             world.server.client(Some(key)).made(&path, &json!({"reason": "test"})).unwrap();
@@ -118,8 +131,11 @@ impl Things {
             .made("/api/v1/delegations", &json!({"agent_id": desk.agent, "actions": ["payments.read"]}))
             .unwrap();
         ids.insert("delegations", text(&delegation, "/id"));
-        let connector = json!({"name": "ledger", "definition": connector("https://ledger.example.org")});
-        let connector = text(&admin.made("/api/v1/connectors", &connector).unwrap(), "/id");
+        let system = system();
+        let billing = json!({"name": "billing", "definition": connector(&system)});
+        admin.made("/api/v1/connectors", &billing).unwrap();
+        let ledger = json!({"name": "ledger", "definition": connector(&system)});
+        let connector = text(&admin.made("/api/v1/connectors", &ledger).unwrap(), "/id");
         admin.made(&format!("/api/v1/connectors/{connector}/credentials"), &credential()).unwrap();
         ids.insert("connectors", connector);
         admin.made("/api/v1/signing-keys/rotate", &json!({"immediately": true})).unwrap();
@@ -176,9 +192,9 @@ impl Things {
             "connectors.create" => {
                 json!({"name": "fresh", "definition": connector("https://fresh.example.org")})
             }
-            "connectors.change" => json!({"definition": connector("https://ledger.example.org/v2")}),
+            "connectors.change" => json!({"definition": connector("https://ledger.example.org")}),
             "connectors.write_credential" => credential(),
-            "connectors.pause" | "connectors.resume" => json!({"reason": "test"}),
+            "connectors.pause" | "connectors.resume" | "connectors.reset" => json!({"reason": "test"}),
             "signing_keys.retire" => json!({"compromised": "test"}),
             "tokens.revoke" => json!({"kind": "organization", "reason": "test"}),
             "tokens.verify" => redemption(1, &self.token),
@@ -187,7 +203,7 @@ impl Things {
             "approvals.approve" | "approvals.reject" | "approvals.withdraw" | "intents.cancel" => {
                 json!({"reason": "test"})
             }
-            "intents.token" => json!({}),
+            "intents.token" | "intents.execute" | "connectors.test" => json!({}),
             "members.remove"
             | "agents.retire"
             | "delegations.revoke"
@@ -213,7 +229,22 @@ fn connector(base_url: &str) -> Value {
         "operations": {"payments.refund": {
             "method": "POST", "path": "/payments/{resource.id}/refunds", "body": {"amount": "{arguments.amount}"},
         }},
+        "test": {"method": "GET", "path": "/"},
     })
+}
+
+/// A system to call, which says yes to everything for as long as the tests run: its URL.
+fn system() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut asked = [0; 4_096];
+            let _ = stream.read(&mut asked);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}");
+        }
+    });
+    url
 }
 
 fn credential() -> Value {
@@ -245,7 +276,7 @@ impl Cast {
         let client = match route.operation {
             "intents.submit" => &mut self.agent,
             "tokens.verify" => &mut self.redeemer,
-            "intents.token" | "intents.cancel" => &mut self.asker,
+            "intents.token" | "intents.execute" | "intents.cancel" => &mut self.asker,
             "approvals.approve" | "approvals.reject" | "approvals.withdraw" => &mut self.approver,
             _ => &mut self.admin,
         };
@@ -258,7 +289,7 @@ impl Cast {
 pub(crate) fn rank(operation: &str) -> u32 {
     match operation {
         "approvals.approve" | "approvals.reject" | "approvals.withdraw" | "intents.token"
-        | "intents.cancel" => 4,
+        | "intents.execute" | "intents.cancel" => 4,
         "tokens.verify" | "intents.submit" => 5,
         "actions.put" => 9,
         "api_keys.rotate" => 10,
