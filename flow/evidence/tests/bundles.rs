@@ -72,7 +72,7 @@ fn a_use_can_not_be_hidden_by_taking_its_payload() {
     let keys = SampleKeys::generate();
     let trust = Trust::parse(&keys.trust()).unwrap();
     let mut hidden = 0;
-    for seed in 0..60 {
+    for seed in 0..120 {
         let sample = sample(seed, &keys);
         let Some(without) = rewrite("use-shredded", &sample) else { continue };
         let [whole, less] = [sample.bytes(), without].map(|bytes| verify(&bytes, &trust).unwrap());
