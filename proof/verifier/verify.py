@@ -2,8 +2,8 @@
 """Verifies Chancery evidence bundles as docs/evidence.md says, and from that document alone.
 
     verify.py BUNDLE --trust KEYS          says what is wrong; exits 0 when nothing is
-    verify.py --batch DIR --trust KEYS     one line for each file of a folder: its name, then `refused` or
-                                           `ok` and what the report says
+    verify.py --batch DIR --trust KEYS     one line for each file of a folder: its name, then `ok` and what
+                                           the report says, or `refused` and why
 
 Needs Python 3.9 or newer and the package `cryptography`. The numbers in the comments are the
 sections of the document.
@@ -783,7 +783,7 @@ def verify(data, trust):
         leaf = read_leaf(entry["leaf"])
         codes.extend(check_entry(entry, leaf, before, bundle["organization"]["id"], checkpoint))
         if leaf is not None:
-            read.append((leaf, entry["payload"]))
+            read.append(({**leaf, "seq": entry["seq"]}, entry["payload"]))
         before = entry
     sections = Sections(bundle, read)
     sections.check()
@@ -815,8 +815,8 @@ def main():
         parser.error(f"{arguments.trust}: {error}")
     if arguments.batch is not None:
         for path in sorted(arguments.batch.iterdir()):
-            _, report = verify(path.read_bytes(), trust)
-            print(path.name, "refused" if report is None else line(report))
+            codes, report = verify(path.read_bytes(), trust)
+            print(path.name, line(report) if report else "refused " + ",".join(sorted(set(codes))))
         return 0
     codes, report = verify(arguments.bundle.read_bytes(), trust)
     if report is None:

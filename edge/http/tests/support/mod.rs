@@ -10,7 +10,7 @@ use axum::body::Body;
 use chancery_authenticate::{Authenticator, Entrance, KnownEpochs, RoleRights};
 use chancery_crypto::{Algorithm, Custody, Random, SigningKey, SystemRandom, sha256};
 use chancery_decide::{ROLE_POLICY, RoleTable};
-use chancery_evidence::CheckpointSigner;
+use chancery_evidence::{CheckpointSigner, Trust};
 use chancery_http::{App, Bounds, Witness, router, routes};
 use chancery_keys::LastUsed;
 use chancery_keys::api_key::{self, Creator, NewApiKey};
@@ -22,7 +22,7 @@ use chancery_model::{
 use chancery_people::member::{self, NewMember};
 use chancery_people::{Profile, organization};
 use chancery_policies::PolicyCache;
-use chancery_record::checkpoint::Outside;
+use chancery_record::checkpoint::{Checkpointer, Outside};
 use chancery_record::{Actor, QueueLimits, Recorder};
 use chancery_screen::{Limits, Rate};
 use chancery_store::provision::{Logins, provision};
@@ -46,7 +46,8 @@ pub(crate) struct World {
     router: Router,
     roles: RoleRights,
     database: TestDatabase,
-    _folder: tempfile::TempDir,
+    signer: Arc<CheckpointSigner>,
+    folder: tempfile::TempDir,
 }
 
 /// An organization with its admin and the admin's key.
@@ -137,6 +138,7 @@ impl World {
             burst: NonZeroU32::new(burst).unwrap(),
         };
         let signing = SigningKey::generate(Algorithm::EdDsa).unwrap();
+        let signer = Arc::new(CheckpointSigner::new("test".to_owned(), signing).unwrap());
         let meters = PrometheusBuilder::new().build_recorder();
         let app = Arc::new(App {
             authenticator: Authenticator::new(
@@ -152,10 +154,7 @@ impl World {
             signing_keys: SigningKeys::default(),
             key_pool: KeyPool::fill(Stock { rs256: 1, es256: 1, eddsa: 1 }),
             policies: PolicyCache::new(Vec::new()),
-            witness: Witness::new(
-                CheckpointSigner::new("test".to_owned(), signing).unwrap().vkey().clone(),
-                Outside::default(),
-            ),
+            witness: Witness::new(signer.vkey().clone(), Outside::default()),
             waits: chancery_approve::Waits::default(),
             recorder: Recorder::start(store.clone(), right, QueueLimits::default()),
             clock: time,
@@ -167,13 +166,21 @@ impl World {
             store,
         });
         let router = metrics::with_local_recorder(&meters, || router(&app, routes()));
-        Self { clock, app, router, roles, database, _folder: folder }
+        Self { clock, app, router, roles, database, signer, folder }
     }
 
     /// The time, as a number that grows.
     pub(crate) fn clock_micros(&self) -> i64 {
         self.clock.advance_seconds(1);
         self.clock.now().as_seconds()
+    }
+
+    /// Signs what stands in the records, as a server does every second.
+    pub(crate) async fn checkpoint(&self) -> Trust {
+        let (recorder, signer) = (self.app.recorder.clone(), Arc::clone(&self.signer));
+        let file = self.folder.path().join("checkpoints");
+        Checkpointer::open(recorder, signer, &file).await.unwrap().tick().await.unwrap();
+        Trust::parse(&self.signer.vkey().to_string()).unwrap()
     }
 
     /// The database, around every lock.

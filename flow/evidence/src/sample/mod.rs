@@ -298,9 +298,10 @@ fn sign_jws(key: &SigningKey, header: &Value, claims: &Value) -> Jws {
     Jws { protected, payload, signature }
 }
 
-/// Destroys the payloads that belong to the intent, as shredding its subject does.
+/// Destroys the payloads that belong to the intent, as shredding its subject does: people's answers are
+/// their own.
 fn shred_opening(bundle: &mut Bundle) {
-    let kept = [kind::ORG_CREATED, kind::KEY_CREATED];
+    let kept = [kind::ORG_CREATED, kind::KEY_CREATED, kind::GRANTED, kind::REJECTED, kind::WITHDRAWN];
     for entry in &mut bundle.entries {
         if !kept.iter().any(|kind| entry.leaf.contains(&format!("\"type\":\"{kind}\""))) {
             (entry.payload, entry.salt) = (None, None);

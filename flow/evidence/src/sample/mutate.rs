@@ -148,17 +148,7 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
             insert(entries, sample, sample.record.find(|at, kind| at != seq && kind == kind::DENIED)?);
         }
         "foreign-use" | "foreign-use-shredded" | "foreign-approval" | "foreign-release" => {
-            let wanted = match name {
-                "foreign-approval" => kind::GRANTED,
-                "foreign-release" => kind::RELEASED,
-                _ => kind::TOKEN_USED,
-            };
-            let have: Vec<_> = entries.iter().filter_map(|entry| entry["seq"].as_u64()).collect();
-            let seq = sample.record.find(|at, kind| kind == wanted && !have.contains(&at))?;
-            insert(entries, sample, seq);
-            if name == "foreign-use-shredded" {
-                shred(entries.iter_mut().find(|entry| entry["seq"] == seq)?);
-            }
+            foreign(name, entries, sample)?;
         }
         "entry-duplicated" => entries.insert(at, entries[at].clone()),
         "entries-swapped" => entries.swap(at, other),
@@ -170,6 +160,22 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
             bundle["organization"] = json!([bundle["organization"]["id"], bundle["organization"]["slug"]])
         }
         _ => return proof(name, entries, at, other),
+    }
+    Some(())
+}
+
+/// An entry about another intent.
+fn foreign(name: &str, entries: &mut Vec<Value>, sample: &Sample) -> Option<()> {
+    let wanted = match name {
+        "foreign-approval" => kind::GRANTED,
+        "foreign-release" => kind::RELEASED,
+        _ => kind::TOKEN_USED,
+    };
+    let have: Vec<_> = entries.iter().filter_map(|entry| entry["seq"].as_u64()).collect();
+    let seq = sample.record.find(|at, kind| kind == wanted && !have.contains(&at))?;
+    insert(entries, sample, seq);
+    if name == "foreign-use-shredded" {
+        shred(entries.iter_mut().find(|entry| entry["seq"] == seq)?);
     }
     Some(())
 }

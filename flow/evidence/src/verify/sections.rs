@@ -139,10 +139,12 @@ impl<'a> Sections<'a, '_> {
             "principal",
             "the principal is not that of the record",
         );
-        let intent = payload.get("intent")?;
-        let canonical = intent.get("canonical").filter(|canonical| is_canonical_form(canonical));
+        let intent = payload.get("intent");
+        let part = |name| intent.and_then(|intent| text(intent, name));
+        let canonical = intent.and_then(|intent| intent.get("canonical"));
+        let canonical = canonical.filter(|canonical| is_canonical_form(canonical));
         let (Some(id), Some(_), Some(canonical), Some(hash)) =
-            (text(intent, "id"), text(intent, "correlation_id"), canonical, text(intent, "hash"))
+            (part("id"), part("correlation_id"), canonical, part("hash"))
         else {
             self.require(false, "intent-form", "the intent lacks an id, a hash or its canonical form");
             return None;
