@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod office;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
