@@ -204,6 +204,25 @@ async fn a_second_person_is_somebody_whom_the_first_did_not_make() {
 }
 
 #[tokio::test]
+async fn an_answer_counts_in_no_higher_role_than_it_was_given_in() {
+    let office = Office::open().await;
+    let world = &office.world;
+    let policy = r#"@escalate("admin") forbid (principal, action == Action::"bank.transfer", resource);"#;
+    enforce(world, &office.org.key, "an admin too", policy).await;
+    let intent = office.ask(&office.agent_key, 9).await;
+    let [first, second] = &office.approvers;
+    assert_eq!(office.answer(&first.key, &intent, "approve").await.status, 200);
+    let path = format!("/api/v1/members/{}", first.id);
+    world.clock.advance_seconds(1);
+    assert_eq!(world.call(&office.org.key, "PATCH", &path, json!({"role": "admin"})).await.status, 200);
+    let taken = office.answer(&second.key, &intent, "approve").await;
+    assert_eq!(text(&taken.json(), "/data/status"), "pending", "no admin has agreed yet");
+    let admin = person(world, &office.org.key, "admin").await;
+    let taken = office.answer(&admin.key, &intent, "approve").await;
+    assert_eq!(text(&taken.json(), "/data/status"), "approved");
+}
+
+#[tokio::test]
 async fn another_organization_sees_nothing_of_it() {
     let office = Office::open().await;
     let other = office.world.found("other").await;
