@@ -2,8 +2,8 @@
 """Verifies Chancery evidence bundles as docs/evidence.md says, and from that document alone.
 
     verify.py BUNDLE --trust KEYS          says what is wrong; exits 0 when nothing is
-    verify.py --batch DIR --trust KEYS     one line for each file of a folder: its name, then `refused` or
-                                           `ok`, the token, the entry that used it, those without payload
+    verify.py --batch DIR --trust KEYS     one line for each file of a folder: its name, then `ok` and what
+                                           the report says, or `refused` and why
 
 Needs Python 3.9 or newer and the package `cryptography`. The numbers in the comments are the
 sections of the document.
@@ -26,9 +26,22 @@ FORMAT = "chancery-evidence/v1"
 LARGEST = 2**53
 DEEPEST = 32
 OPENING = {"intent.allowed": "allow", "intent.escalated": "escalate", "intent.denied": "deny"}
-APPROVALS = ("approval.granted", "approval.rejected")
-REFERS = {"approval.granted": ("intent",), "approval.rejected": ("intent",), "intent.closed": ("intent",),
+ANSWERS = ("approval.granted", "approval.rejected", "approval.withdrawn")
+REFUSALS = ("approval.rejected", "approval.cancelled", "approval.expired")
+APPROVALS = (*ANSWERS, "approval.cancelled", "approval.expired")
+AGAIN = ("intent.released", "intent.release_denied")
+DECISIONS = (*OPENING, *AGAIN)
+EFFECTS = {"intent.allowed": ("allow",), "intent.escalated": ("escalate",), "intent.denied": ("deny",),
+           "intent.released": ("allow",), "intent.release_denied": ("escalate", "deny")}
+# What leaves refer to, and where their payloads say the same.
+REFERS = {**dict.fromkeys(ANSWERS, ("intent", "member")), **dict.fromkeys(AGAIN, ("intent", "principal")),
+          **dict.fromkeys(("approval.cancelled", "approval.expired", "intent.closed"), ("intent",)),
           "token.used": ("intent", "token")}
+STATED = {**dict.fromkeys(OPENING, {"intent": ("intent", "id"), "principal": ("principal", "id"), "token": ("token", "jti")}),
+          **dict.fromkeys(AGAIN, {"principal": ("principal", "id"), "token": ("token", "jti")}),
+          **dict.fromkeys(ANSWERS, {"member": ("approver", "id")})}
+ROLES = {"admin": ("admin",), "approver": ("approver", "admin")}
+OUTCOMES = ("succeeded", "failed", "outcome_unknown")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 HASH = re.compile(r"[0-9a-f]{64}")
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.\d{6}Z", re.ASCII)
@@ -160,9 +173,16 @@ def equal(a, b):
     return canonical(a) == canonical(b)
 
 
-def text_of(value, name):
-    """A member that is a string, or None."""
-    member = value.get(name) if isinstance(value, dict) else None
+def member_of(value, *names):
+    """A member of a member, or None."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def text_of(value, *names):
+    """The same, if it is a string, or None."""
+    member = member_of(value, *names)
     return member if isinstance(member, str) else None
 
 
@@ -298,13 +318,16 @@ def exactly(**members):
 IS_ENTRY = exactly(seq=is_whole, leaf=is_string, prev_hash=is_hash, entry_hash=is_hash,
                    payload=is_anything, salt=nullable(is_hash), inclusion_proof=array(is_hash))
 IS_JWS = exactly(protected=is_string, payload=is_string, signature=is_string)
+IS_APPROVAL = exactly(seq=is_whole, type=is_string, payload=is_anything)
+IS_RESULT = exactly(outcome=is_string, result_digest=nullable(is_string))
 IS_BUNDLE = exactly(
     format=lambda value: value == FORMAT,
     organization=exactly(id=is_uuid, slug=nullable(is_string)),
     intent=is_anything, principal=is_anything, decision=is_anything,
-    approvals=array(is_anything),
+    approvals=array(IS_APPROVAL),
+    released=is_anything, execution=is_anything,
     token=nullable(exactly(claims=is_anything, jws=nullable(IS_JWS))),
-    result_digest=nullable(is_string),
+    result=nullable(IS_RESULT),
     entries=array(IS_ENTRY),
     checkpoint=is_string,
     keys=array(is_anything),
@@ -484,21 +507,100 @@ IS_CANONICAL_FORM = exactly(
 )
 
 
-class Sections:
-    """What the bundle tells its reader, against the payloads that prove it."""
+class Story:
+    """What happened to the intent, as leaves tell it; payloads may be missing."""
 
-    def __init__(self, bundle, read):
-        self.bundle = bundle
+    def __init__(self, read, codes):
         self.read = read  # pairs of a leaf and the payload beside it
-        self.codes = []
-        self.token = self.used = None
+        self.codes = codes
+        openings = self.of(*OPENING)
+        self.is_one = len(openings) == 1
+        if not self.is_one:
+            codes.append("opening")
+            return
+        self.opening, self.payload = openings[0]
+        self.released, self.used, self.closed = map(self.once, ("intent.released", "token.used", "intent.closed"))
+        # The entry that lets it happen: its token or call rests on it.
+        self.allowing = openings[0] if self.opening["type"] == "intent.allowed" else self.released
+        self.token = self.allowing[0]["refs"].get("token") if self.allowing else None
+        self.require(all(self.is_of(leaf) for leaf, _ in read) and "intent" in self.opening["refs"], "refs")
+        self.require(all(self.tells_of(leaf, payload) for leaf, payload in read), "refs")
+        asked, again = self.of(*APPROVALS), self.of(*AGAIN)
+        self.require(self.opening["type"] == "intent.escalated" or not asked + again, "escalation")
+        self.require(
+            all(leaf["seq"] > self.opening["seq"] for leaf, _ in asked + again)
+            and (not self.released or all(leaf["seq"] < self.released[0]["seq"] for leaf, _ in asked))
+            and all(entry[0]["seq"] > self.allowing[0]["seq"]
+                    for entry in (self.used, self.closed) if entry and self.allowing),
+            "order")
+        self.require(not self.released or not self.of(*REFUSALS), "ended")
 
     def require(self, holds, code):
         if not holds:
             self.codes.append(code)
 
+    def of(self, *types):
+        return [(leaf, payload) for leaf, payload in self.read if leaf["type"] in types]
+
+    def once(self, kind):
+        """The only entry of a type, if there is one."""
+        found = self.of(kind)
+        self.require(len(found) <= 1, "once")
+        return found[0] if found else None
+
+    def is_of(self, leaf):
+        refs, must = leaf["refs"], REFERS.get(leaf["type"], ())
+        right = {"intent": self.opening["refs"].get("intent"), "token": self.token}
+        if "principal" in must:
+            right["principal"] = self.opening["refs"].get("principal")
+        return (all(name in refs for name in must)
+                and all(refs[name] == value for name, value in right.items() if name in refs))
+
+    @staticmethod
+    def tells_of(leaf, payload):
+        stated = STATED.get(leaf["type"], {})
+        return payload is None or all(leaf["refs"].get(name) == text_of(payload, *path)
+                                      for name, path in stated.items())
+
+    def agreed(self):
+        """The answers that stand: the last of each person, where that is that they agree."""
+        last = {leaf["refs"].get("member"): leaf["seq"] for leaf, _ in self.of(*ANSWERS)}
+        return [(leaf, payload) for leaf, payload in self.of("approval.granted")
+                if last[leaf["refs"].get("member")] == leaf["seq"]]
+
+
+def is_enough(agreed, decision):
+    """Whether these people are all that the decision requires."""
+    requirements = member_of(decision, "requirements")
+    if not isinstance(requirements, list) or not requirements:
+        return False
+    for requirement in requirements:
+        needed, roles = member_of(requirement, "approvals"), ROLES.get(text_of(requirement, "role"))
+        if roles is None or not is_whole(needed) or needed < 1:
+            return False
+        fit = [payload for _, payload in agreed if payload is None or text_of(payload, "approver", "role") in roles]
+        if len(fit) < needed:
+            return False
+    return True
+
+
+class Sections:
+    """What the bundle tells its reader, against the payloads that prove it."""
+
+    def __init__(self, bundle, read):
+        self.bundle = bundle
+        self.codes = []
+        self.read = read
+
+    def require(self, holds, code):
+        if not holds:
+            self.codes.append(code)
+
+    def opened(self, *types):
+        return [(leaf, payload) for leaf, payload in self.read if leaf["type"] in types and isinstance(payload, dict)]
+
     def payloads(self, *types):
-        return [payload for leaf, payload in self.read if leaf["type"] in types and isinstance(payload, dict)]
+        return [payload for _, payload in self.opened(*types)]
 
     def check(self):
         slug = self.bundle["organization"]["slug"]
@@ -506,52 +608,79 @@ class Sections:
             created = self.payloads("organization.created")
             self.require(any(text_of(payload, "slug") == slug for payload in created), "slug")
         keys = self.check_keys()
-        openings = [(leaf, payload) for leaf, payload in self.read if leaf["type"] in OPENING]
-        if len(openings) != 1:
-            self.codes.append("opening")
+        story = self.story = Story(self.read, self.codes)
+        if not story.is_one:
             return
-        opening, payload = openings[0]
-        kind = opening["type"]
-        self.check_refs(opening["refs"], payload)
-        self.token, self.used = opening["refs"].get("token"), self.once("token.used")
-        self.once("intent.closed")
+        payload = story.payload
         if not isinstance(payload, dict):
-            silent = all(self.bundle[name] is None
-                         for name in ("intent", "principal", "decision", "token", "result_digest"))
+            silent = all(self.bundle[name] is None for name in (
+                "intent", "principal", "decision", "released", "execution", "token", "result"))
             self.require(silent and not self.bundle["approvals"], "shredded")
             return
         intent = self.check_intent(payload)
         decision = self.bundle["decision"]
         self.require(decision is not None and "decision" in payload and equal(decision, payload["decision"]), "decision")
-        self.require(text_of(payload.get("decision"), "effect") == OPENING[kind], "effect")
-        self.check_token(payload, kind, keys)
+        for leaf, decided in self.opened(*DECISIONS):
+            self.require(text_of(decided, "decision", "effect") in EFFECTS[leaf["type"]], "effect")
+        self.check_approvals(intent)
+        self.check_again(payload, intent)
+        # What the entry that lets it happen says, and no other that decides does.
+        allowing = story.allowing[1] if story.allowing else None
+        for name in ("token", "execution"):
+            others = [decided for leaf, decided in self.opened(*DECISIONS)
+                      if not story.allowing or leaf is not story.allowing[0]]
+            self.require(all(decided.get(name) is None for decided in others), name)
+        self.check_execution(member_of(allowing, "execution"), allowing)
+        self.check_token(payload, member_of(allowing, "token"), keys)
         self.check_uses(intent)
-        approvals = self.payloads(*APPROVALS)
-        self.require(equal(self.bundle["approvals"], approvals), "approvals")
-        self.require(all(self.names(payload, intent) for payload in approvals), "approvals")
-        closed = self.payloads("intent.closed")
-        self.require(all(self.names(payload, intent) for payload in closed), "result")
-        digest = text_of(closed[0], "result_digest") if closed else None
-        self.require(digest == self.bundle["result_digest"], "result")
+        self.check_result(intent)
 
-    def check_refs(self, refs, payload):
-        """What leaves refer to, which needs no payload."""
+    def check_approvals(self, intent):
+        recorded = [{"seq": leaf["seq"], "type": leaf["type"], "payload": payload}
+                    for leaf, payload in self.opened(*APPROVALS)]
+        self.require(equal(self.bundle["approvals"], recorded), "approvals")
+        self.require(all(self.names(item["payload"], intent) for item in recorded), "approvals")
+
+    def check_again(self, opening, intent):
+        for payload in self.payloads(*AGAIN):
+            seq = payload.get("escalated_seq")
+            self.require(
+                self.names(payload, intent) and is_whole(seq) and seq == self.story.opening["seq"]
+                and "principal" in payload and "principal" in opening
+                and equal(payload["principal"], opening["principal"]),
+                "released")
+        released, shown = self.story.released, self.bundle["released"]
+        payload = released[1] if released else None
         if isinstance(payload, dict):
-            stated = {"intent": text_of(payload.get("intent"), "id"),
-                      "principal": text_of(payload.get("principal"), "id"),
-                      "token": text_of(payload.get("token"), "jti")}
-            self.require(all(refs.get(name) == value for name, value in stated.items()), "refs")
-        self.require("intent" in refs, "refs")
-        for leaf, _ in self.read:
-            must = REFERS.get(leaf["type"], ())
-            self.require(all(leaf["refs"][name] == refs.get(name) if name in leaf["refs"] else name not in must
-                             for name in ("intent", "token")), "refs")
+            self.require(shown is not None and "decision" in payload and equal(shown, payload["decision"]), "released")
+        else:
+            self.require(shown is None, "released")
+        if released:
+            self.require(is_enough(self.story.agreed(), opening.get("decision")), "requirements")
 
-    def once(self, kind):
-        """The number of the only entry of a type, if there is one."""
-        found = [leaf["seq"] for leaf, _ in self.read if leaf["type"] == kind]
-        self.require(len(found) <= 1, "once")
-        return found[0] if found else None
+    def check_execution(self, execution, allowing):
+        connector = text_of(execution, "connector")
+        if execution is not None:
+            self.require(connector is not None and member_of(allowing, "token") is None, "execution")
+        self.require(equal(self.bundle["execution"], execution), "execution")
+        if self.story.closed is None:
+            return
+        if allowing is not None:
+            is_open = connector is not None
+        else:
+            is_open = self.story.allowing is not None and self.story.token is None
+        said = member_of(self.story.closed[1], "connector")
+        self.require(is_open and (said is None or connector is None or said == connector), "execution")
+
+    def check_result(self, intent):
+        closed = self.payloads("intent.closed")
+        for payload in closed:
+            self.require(self.names(payload, intent) and text_of(payload, "outcome") in OUTCOMES, "result")
+        outcome = text_of(closed[0], "outcome") if closed else None
+        recorded = None
+        if outcome is not None:
+            recorded = {"outcome": outcome, "result_digest": text_of(closed[0], "result_digest")}
+        self.require(equal(self.bundle["result"], recorded), "result")
 
     def check_keys(self):
         keys = {}
@@ -594,15 +723,14 @@ class Sections:
     def names(payload, intent):
         return intent is not None and intent == (text_of(payload, "intent_id"), text_of(payload, "intent_hash"))
 
-    def check_token(self, payload, kind, keys):
-        recorded, token = payload.get("token"), self.bundle["token"]
+    def check_token(self, opening, recorded, keys):
+        token = self.bundle["token"]
         if token is None:
             self.require(recorded is None, "token")
             return
         claims = token["claims"]
         self.require(recorded is not None and equal(recorded, claims), "token")
-        self.require(kind == "intent.allowed", "token")
-        intent = payload.get("intent")
+        intent = opening.get("intent")
         bound = [text_of(claims, "intent_id"), text_of(claims, "intent_hash"), text_of(claims, "jti")]
         self.require(
             None not in bound
@@ -613,23 +741,29 @@ class Sections:
             self.require(is_signed(token["jws"], claims, keys), "token-signature")
 
     def check_uses(self, intent):
-        claims = self.bundle["token"]["claims"] if self.bundle["token"] is not None else None
-        uses = self.payloads("token.used")
-        for payload in uses:
-            audience = text_of(payload, "audience")
-            fits = (isinstance(claims, dict) and self.names(payload, intent)
-                    and text_of(payload, "jti") == text_of(claims, "jti")
-                    and audience is not None and audience == claims.get("aud"))
+        token = self.bundle["token"]
+        for payload in self.payloads("token.used"):
+            audience, jti = text_of(payload, "audience"), text_of(payload, "jti")
+            fits = (self.names(payload, intent) and jti is not None and jti == self.story.token
+                    and audience is not None
+                    and (token is None or audience == member_of(token["claims"], "aud")))
             self.require(fits, "token-use")
 
 
 class Report:
     """What an accepted bundle proves, beside its sections."""
 
-    def __init__(self, sections):
-        self.token = sections.token
-        self.used = sections.used
-        self.without_payload = [(leaf["seq"], leaf["type"]) for leaf, payload in sections.read if payload is None]
+    def __init__(self, story):
+        seqs = lambda *types: [leaf["seq"] for leaf, _ in story.of(*types)]
+        self.token = story.token
+        self.used = story.used[0]["seq"] if story.used else None
+        self.released = story.released[0]["seq"] if story.released else None
+        self.denied_again = seqs("intent.release_denied")
+        self.agreed = [(leaf["seq"], leaf["refs"]["member"], text_of(payload, "approver", "role"))
+                       for leaf, payload in story.agreed()]
+        self.ended = next(((leaf["seq"], leaf["type"]) for leaf, _ in story.of(*REFUSALS)), None)
+        self.closed = (story.closed[0]["seq"], text_of(story.closed[1], "outcome")) if story.closed else None
+        self.without_payload = [(leaf["seq"], leaf["type"]) for leaf, payload in story.read if payload is None]
 
 
 def verify(data, trust):
@@ -649,18 +783,22 @@ def verify(data, trust):
         leaf = read_leaf(entry["leaf"])
         codes.extend(check_entry(entry, leaf, before, bundle["organization"]["id"], checkpoint))
         if leaf is not None:
-            read.append((leaf, entry["payload"]))
+            read.append(({**leaf, "seq": entry["seq"]}, entry["payload"]))
         before = entry
     sections = Sections(bundle, read)
     sections.check()
     codes.extend(sections.codes)
-    return codes, None if codes else Report(sections)
+    return codes, None if codes else Report(sections.story)
 
 
 def line(report):
     """A report as `--batch` prints it."""
-    without = ",".join(f"{seq}:{kind}" for seq, kind in report.without_payload)
-    return f"ok {report.token or '-'} {report.used or '-'} {without or '-'}"
+    def some(items):
+        return ",".join(":".join("?" if part is None else str(part) for part in item) for item in items) or "-"
+    return " ".join(["ok", report.token or "-", str(report.used or "-"), str(report.released or "-"),
+                     some([seq] for seq in report.denied_again), some(report.agreed),
+                     some([report.ended] if report.ended else []), some([report.closed] if report.closed else []),
+                     some(report.without_payload)])
 
 
 def main():
@@ -677,14 +815,24 @@ def main():
         parser.error(f"{arguments.trust}: {error}")
     if arguments.batch is not None:
         for path in sorted(arguments.batch.iterdir()):
-            _, report = verify(path.read_bytes(), trust)
-            print(path.name, "refused" if report is None else line(report))
+            codes, report = verify(path.read_bytes(), trust)
+            print(path.name, line(report) if report else "refused " + ",".join(sorted(set(codes))))
         return 0
     codes, report = verify(arguments.bundle.read_bytes(), trust)
     if report is None:
         print("\n".join(codes))
         return 1
     print("ok")
+    for seq, member, role in report.agreed:
+        print(f"entry {seq}: {member} agreed, as {role or 'whom was withheld or shredded'}")
+    if report.ended is not None:
+        print(f"entry {report.ended[0]}: {report.ended[1]}")
+    for seq in report.denied_again:
+        print(f"entry {seq}: decided again and not allowed")
+    if report.released is not None:
+        print(f"entry {report.released}: decided again and released")
+    if report.closed is not None:
+        print(f"entry {report.closed[0]}: the call ended, {report.closed[1] or 'how was withheld or shredded'}")
     if report.token is not None:
         print(f"token {report.token}:", f"used, entry {report.used}" if report.used else "no use in the bundle")
     for seq, kind in report.without_payload:

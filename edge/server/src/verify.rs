@@ -229,7 +229,9 @@ pub fn verify_bundle(file: &Path, trust: &str, as_json: bool, terminal: Terminal
     match chancery_evidence::verify(&bundle, &trusted(trust)?) {
         Ok(report) if as_json => {
             terminal.line(json!({ "verified": true, "organization": report.org, "intent": report.intent,
-                "effect": report.effect, "entries": report.entries, "token": report.token,
+                "effect": report.effect, "agreed": report.agreed, "ended": report.ended,
+                "denied_again": report.denied_again, "released": report.released, "token": report.token,
+                "connector": report.connector, "closed": report.closed, "entries": report.entries,
                 "without_payload": report.without_payload }))?;
         }
         Ok(report) => {

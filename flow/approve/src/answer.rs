@@ -280,11 +280,15 @@ impl Circle {
         Ok(*person)
     }
 
-    /// Those who agreed and still may, each another person.
+    /// Those who agreed and still may, each another person, in no higher role than they agreed in: the
+    /// record says which that was, and must be enough for whoever counts by it.
     fn agreed(&self, given: &[Given], escalation: &Escalation) -> Vec<Person> {
         let mut agreed: Vec<Person> = Vec::new();
         for one in given.iter().filter(|one| one.approves) {
-            let Ok(person) = self.person(one, escalation) else { continue };
+            let Ok(mut person) = self.person(one, escalation) else { continue };
+            if person.role == Role::Admin && person.role_granted_at >= one.at {
+                person.role = Role::Approver;
+            }
             if !agreed.iter().any(|other| self.lineage.are_one(other.id, person.id)) {
                 agreed.push(person);
             }

@@ -34,8 +34,25 @@ pub mod kind {
     pub const GRANTED: &str = "approval.granted";
     /// A person refused.
     pub const REJECTED: &str = "approval.rejected";
+    /// A person took their answer back.
+    pub const WITHDRAWN: &str = "approval.withdrawn";
+    /// Whoever asked took the intent back.
+    pub const CANCELLED: &str = "approval.cancelled";
+    /// Nobody else answered in time.
+    pub const EXPIRED: &str = "approval.expired";
     /// The organization was made.
     pub const ORG_CREATED: &str = "organization.created";
+
+    /// What people answered to an escalated intent.
+    pub const ANSWERS: [&str; 3] = [GRANTED, REJECTED, WITHDRAWN];
+    /// What ends the asking without an approval.
+    pub const REFUSALS: [&str; 3] = [REJECTED, CANCELLED, EXPIRED];
+
+    /// Whether an entry of this type tells of the asking of people.
+    #[must_use]
+    pub fn is_approval(kind: &str) -> bool {
+        ANSWERS.contains(&kind) || REFUSALS.contains(&kind)
+    }
 }
 
 /// The file, its members in the order they are written. `docs/evidence.md` is the specification.
@@ -49,18 +66,22 @@ pub struct Bundle {
     pub format: String,
     /// Whose record.
     pub organization: Organization,
-    /// The opening payload's `intent`; null when that was shredded, like all up to `token`.
+    /// The opening payload's `intent`; null when that was shredded, like all up to `result`.
     pub intent: Option<Value>,
     /// The opening payload's `principal`.
     pub principal: Option<Value>,
     /// The opening payload's `decision`.
     pub decision: Option<Value>,
-    /// The payloads of the `approval.granted` and `approval.rejected` entries, in their order.
-    pub approvals: Vec<Value>,
-    /// The token, if one was minted with the decision.
+    /// What people answered, and how the asking ended without an approval, in its order.
+    pub approvals: Vec<Approval>,
+    /// The `decision` of the `intent.released` payload: what was decided again, after people agreed.
+    pub released: Option<Value>,
+    /// The `execution` of the payload that allowed the intent: through which connector we call.
+    pub execution: Option<Value>,
+    /// The token, if one was minted with the decision that allowed the intent.
     pub token: Option<Token>,
-    /// The `result_digest` of the `intent.closed` entry, if there is one.
-    pub result_digest: Option<String>,
+    /// How the call ended, if there is an `intent.closed` payload.
+    pub result: Option<CallResult>,
     /// The entries that prove all this, by rising sequence number.
     pub entries: Vec<Entry>,
     /// The signed note of a checkpoint that covers all entries.
@@ -80,11 +101,46 @@ pub struct Organization {
     pub slug: Option<String>,
 }
 
+/// An `approval.…` entry that has its payload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Its place in the record.
+    pub seq: u64,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it says.
+    pub payload: Value,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallResult {
+    /// `succeeded`, `failed` or `outcome_unknown`.
+    pub outcome: String,
+    /// The SHA-256 of what came back, in hexadecimal, if anything did.
+    pub result_digest: Option<String>,
+}
+
+impl CallResult {
+    /// What an `intent.closed` payload says; `None` when it states no outcome.
+    #[must_use]
+    pub fn of(closed: &Value) -> Option<Self> {
+        let text = |name| closed.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Self { outcome: text("outcome")?, result_digest: text("result_digest") })
+    }
+}
+
+/// The ways in which a call ends.
+pub(crate) const OUTCOMES: [&str; 3] = ["succeeded", "failed", "outcome_unknown"];
+
 /// A token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// The opening payload's `token`: the claims with `nonce_hash` for `nonce`, see
+    /// The `token` of the payload that allowed the intent: the claims with `nonce_hash` for `nonce`, see
     /// [`crate::public_claims`].
     pub claims: Value,
     /// The token itself. Whoever holds it can use it, so an exporter gives it only once the token

@@ -30,8 +30,8 @@ mod token;
 mod trust;
 mod verify;
 
-pub use bundle::{Bundle, Entry, FORMAT, Jws, Organization, Token, intent_hash, kind};
-pub use finding::{Finding, Report, TokenProof, Withheld};
+pub use bundle::{Approval, Bundle, CallResult, Entry, FORMAT, Jws, Organization, Token, intent_hash, kind};
+pub use finding::{Agreement, Closed, Finding, Report, TokenProof, Told};
 pub use frontier::{Frontier, FrontierError};
 pub use hex::Hex;
 pub use leaf::{GENESIS, Leaf, LeafError, OwnedLeaf, commit, entry_hash};

@@ -21,6 +21,7 @@ fn samples_are_accepted_and_reported_as_they_are() {
     let keys = SampleKeys::generate();
     let trust = Trust::parse(&keys.trust()).unwrap();
     let (mut effects, mut signed, mut used, mut shredded) = (BTreeSet::new(), 0, 0, 0);
+    let (mut released, mut denied_again, mut ended, mut outcomes) = (0, 0, BTreeSet::new(), BTreeSet::new());
     for seed in 0..150 {
         let sample = sample(seed, &keys);
         let report =
@@ -34,11 +35,19 @@ fn samples_are_accepted_and_reported_as_they_are() {
         let of_kind = |kind: &str| sample.bundle.entries.iter().find(|entry| entry.leaf.contains(kind));
         let use_entry = of_kind("\"type\":\"token.used\"").map(|entry| entry.seq);
         assert_eq!(report.token.and_then(|token| token.used), use_entry, "seed {seed}");
+        let release = of_kind("\"type\":\"intent.released\"").map(|entry| entry.seq);
+        assert_eq!(report.released, release, "seed {seed}");
+        assert!(release.is_none() || !report.agreed.is_empty(), "seed {seed}");
+        released += usize::from(release.is_some());
+        denied_again += report.denied_again.len();
+        ended.extend(report.ended.map(|entry| entry.kind));
+        outcomes.extend(report.closed.and_then(|closed| closed.result).map(|result| result.outcome));
         let without: Vec<_> = report.without_payload.iter().map(|entry| entry.seq).collect();
         let bare = sample.bundle.entries.iter().filter(|entry| entry.payload.is_none());
         assert_eq!(without, bare.map(|entry| entry.seq).collect::<Vec<_>>(), "seed {seed}");
     }
-    assert_eq!(effects.len(), 3);
+    assert_eq!((effects.len(), ended.len(), outcomes.len()), (3, 3, 3));
+    assert!(released > 15 && denied_again > 5, "{released} {denied_again}");
     assert!(signed > 5 && used > 5 && shredded > 3, "{signed} {used} {shredded}");
 }
 
@@ -72,7 +81,7 @@ fn a_use_can_not_be_hidden_by_taking_its_payload() {
     let keys = SampleKeys::generate();
     let trust = Trust::parse(&keys.trust()).unwrap();
     let mut hidden = 0;
-    for seed in 0..60 {
+    for seed in 0..120 {
         let sample = sample(seed, &keys);
         let Some(without) = rewrite("use-shredded", &sample) else { continue };
         let [whole, less] = [sample.bytes(), without].map(|bytes| verify(&bytes, &trust).unwrap());

@@ -1,7 +1,9 @@
 //! Assembling the evidence of an intent: `docs/evidence.md` says what it is made of.
 
 use chancery_evidence::merkle::Plan;
-use chancery_evidence::{Bundle, Entry, FORMAT, GENESIS, Hex, Jws, Leaf, Organization, Token, kind};
+use chancery_evidence::{
+    Approval, Bundle, CallResult, Entry, FORMAT, GENESIS, Hex, Jws, Leaf, Organization, Token, kind,
+};
 use chancery_mint::CLOCK_SKEW_SECONDS;
 use chancery_model::{CorrelationId, IntentId, OrgId, Timestamp};
 use chancery_store::{Keyring, KeyringError, Read, Scoped, Store, StoreError};
@@ -12,6 +14,7 @@ use sqlx::PgConnection;
 use crate::chain::{hash, stored, unsigned};
 use crate::intents::open_token;
 use crate::query::{AskedBy, Filter, StoredEntry, decision_entry, entries, is_decision};
+use crate::releases::{self, ReleasedFor};
 use crate::tree::nodes;
 
 /// Why there is no bundle.
@@ -44,6 +47,58 @@ struct Opened {
     salt: Option<Hex<32>>,
 }
 
+impl Opened {
+    fn is(&self, kind: &str) -> bool {
+        self.stored.kind == kind
+    }
+
+    /// A member of the payload that is there and not null.
+    fn says(&self, name: &str) -> Option<&Value> {
+        self.payload.as_ref()?.get(name).filter(|value| !value.is_null())
+    }
+}
+
+/// What the sections of a bundle are filled with.
+#[derive(Default)]
+struct Sections {
+    intent: Option<Value>,
+    principal: Option<Value>,
+    decision: Option<Value>,
+    approvals: Vec<Approval>,
+    released: Option<Value>,
+    execution: Option<Value>,
+    claims: Option<Value>,
+    result: Option<CallResult>,
+}
+
+impl Sections {
+    /// Without the payload that opens the intent, which is its requester's, all is left empty: what people
+    /// answered to is not there to hold it against.
+    fn of(story: &[Opened], opening: &Opened) -> Self {
+        if opening.payload.is_none() {
+            return Self::default();
+        }
+        let find = |kind: &str| story.iter().find(|entry| entry.is(kind));
+        let released = find(kind::RELEASED);
+        let allowing = if opening.is(kind::ALLOWED) { Some(opening) } else { released };
+        let section = |entry: Option<&Opened>, name: &str| entry.and_then(|entry| entry.says(name)).cloned();
+        let approval = |entry: &Opened| {
+            let payload = entry.payload.clone().filter(|_| kind::is_approval(&entry.stored.kind))?;
+            Some(Approval { seq: entry.stored.seq, kind: entry.stored.kind.clone(), payload })
+        };
+        Self {
+            intent: section(Some(opening), "intent"),
+            principal: section(Some(opening), "principal"),
+            decision: section(Some(opening), "decision"),
+            approvals: story.iter().filter_map(approval).collect(),
+            released: section(released, "decision"),
+            execution: section(allowing, "execution"),
+            claims: section(allowing, "token"),
+            result: find(kind::CLOSED).and_then(|closed| CallResult::of(closed.payload.as_ref()?)),
+        }
+    }
+}
+
 /// The newest checkpoint of an organization; `None` before the first.
 ///
 /// # Errors
@@ -73,25 +128,19 @@ pub async fn assemble(
     let keyring = store.keyring();
     let Some(decided) = decision_entry(scoped, intent, asked_by).await? else { return Ok(None) };
     decided.open_decision(keyring, org, intent, asked_by).await?;
-    let story = Filter { correlation: Some(CorrelationId::from(intent)), limit: 1000, ..Filter::default() };
-    let mut opened = Vec::new();
-    for stored in entries(scoped, &story).await? {
-        opened.push(of_story(intent, open(keyring, org, stored).await?)?);
-    }
+    let mut opened = story(scoped, keyring, intent).await?;
     let Some(opening) = opened.iter().find(|entry| entry.stored.seq == decided.seq) else {
         return Err(EvidenceError::Broken("the intent's story lacks its decision"));
     };
-    let section = |name: &str| opening.payload.as_ref().and_then(|payload| payload.get(name)).cloned();
-    let (intent_section, principal, decision) =
-        (section("intent"), section("principal"), section("decision"));
-    let claims = section("token").filter(|token| !token.is_null());
-    let used = opened.iter().any(|entry| entry.stored.kind == kind::TOKEN_USED);
-    let over = claims.as_ref().is_some_and(|claims| {
+    let shown = Sections::of(&opened, opening);
+    let used = opened.iter().any(|entry| entry.is(kind::TOKEN_USED));
+    let over = shown.claims.as_ref().is_some_and(|claims| {
         let end = claims.get("exp").and_then(Value::as_i64);
         // A verifier whose clock is behind ours may take it for as long as clocks may differ.
         used || end.is_some_and(|end| end.saturating_add(2 * CLOCK_SKEW_SECONDS) < now.as_seconds())
     });
-    let jws = if over { signed_token(scoped, keyring, intent).await? } else { None };
+    let after_people = shown.released.is_some();
+    let jws = if over { signed_token(scoped, keyring, intent, after_people).await? } else { None };
     let mut keys = Vec::new();
     if let Some(jws) = &jws {
         let published = publication(scoped, keyring, &jws_kid(jws)?).await?;
@@ -105,17 +154,6 @@ pub async fn assemble(
     if opened.last().is_some_and(|last| last.stored.seq > size) {
         return Err(EvidenceError::Pending);
     }
-    let payload_of = |wanted: &[&str]| -> Vec<Value> {
-        let ours = opened.iter().filter(|entry| wanted.contains(&entry.stored.kind.as_str()));
-        ours.filter_map(|entry| entry.payload.clone()).collect()
-    };
-    let approvals = payload_of(&[kind::GRANTED, kind::REJECTED]);
-    let closed = payload_of(&[kind::CLOSED]);
-    let result_digest = closed
-        .first()
-        .and_then(|payload| payload.get("result_digest"))
-        .and_then(Value::as_str)
-        .map(str::to_owned);
     let mut proven = Vec::new();
     for entry in opened {
         proven.push(prove(scoped.connection(), org, entry, size).await?);
@@ -123,16 +161,42 @@ pub async fn assemble(
     Ok(Some(Bundle {
         format: FORMAT.to_owned(),
         organization: Organization { id: org, slug },
-        intent: intent_section,
-        principal,
-        decision,
-        approvals,
-        token: claims.map(|claims| Token { claims, jws }),
-        result_digest,
+        intent: shown.intent,
+        principal: shown.principal,
+        decision: shown.decision,
+        approvals: shown.approvals,
+        released: shown.released,
+        execution: shown.execution,
+        token: shown.claims.map(|claims| Token { claims, jws }),
+        result: shown.result,
         entries: proven,
         checkpoint,
         keys,
     }))
+}
+
+/// An intent's entries, the oldest first. Whoever asks again and again gets long evidence, not none.
+async fn story(
+    scoped: &mut Scoped<Read>,
+    keyring: &Keyring,
+    intent: IntentId,
+) -> Result<Vec<Opened>, EvidenceError> {
+    let org = scoped.org();
+    let mut filter =
+        Filter { correlation: Some(CorrelationId::from(intent)), limit: 1000, ..Filter::default() };
+    let mut story = Vec::new();
+    loop {
+        let page = entries(scoped, &filter).await?;
+        let is_last = page.len() < usize::from(filter.limit);
+        filter.before = page.last().map(|oldest| oldest.seq);
+        for stored in page {
+            story.push(of_story(intent, open(keyring, org, stored).await?)?);
+        }
+        if is_last {
+            story.reverse();
+            return Ok(story);
+        }
+    }
 }
 
 /// Which story an entry belongs to, an unsealed column says: what the entry itself says must agree,
@@ -163,18 +227,28 @@ async fn open(keyring: &Keyring, org: OrgId, stored: StoredEntry) -> Result<Open
     Ok(Opened { stored, payload, salt })
 }
 
+/// The token: of the decision that was released after people agreed, or of the first.
 async fn signed_token(
     scoped: &mut Scoped<Read>,
     keyring: &Keyring,
     intent: IntentId,
+    after_people: bool,
 ) -> Result<Option<Jws>, EvidenceError> {
-    let sealed: Option<Option<Vec<u8>>> =
-        sqlx::query_scalar("SELECT token FROM intents WHERE org_id = $1 AND id = $2")
-            .bind(scoped.org().as_uuid())
-            .bind(intent.as_uuid())
-            .fetch_optional(scoped.connection())
-            .await?;
-    let Some(sealed) = sealed.flatten() else { return Ok(None) };
+    let sealed: Option<Vec<u8>> = if after_people {
+        match releases::read(scoped, intent).await?.map(|released| released.what) {
+            Some(ReleasedFor::Token(sealed)) => Some(sealed),
+            Some(ReleasedFor::Call(_)) | None => None,
+        }
+    } else {
+        let row: Option<Option<Vec<u8>>> =
+            sqlx::query_scalar("SELECT token FROM intents WHERE org_id = $1 AND id = $2")
+                .bind(scoped.org().as_uuid())
+                .bind(intent.as_uuid())
+                .fetch_optional(scoped.connection())
+                .await?;
+        row.flatten()
+    };
+    let Some(sealed) = sealed else { return Ok(None) };
     let token = open_token(keyring, scoped.org(), intent, &sealed).await?;
     Ok(Jws::from_compact(token.expose_secret()))
 }

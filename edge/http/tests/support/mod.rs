@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod office;
 pub(crate) mod upstream;
 
 use std::num::NonZeroU32;
@@ -14,7 +15,7 @@ use chancery_connectors::Stops;
 use chancery_crypto::{Algorithm, Custody, Random, SigningKey, SystemRandom, sha256};
 use chancery_decide::{ROLE_POLICY, RoleTable};
 use chancery_egress::{Egress, Rules, Settings};
-use chancery_evidence::CheckpointSigner;
+use chancery_evidence::{CheckpointSigner, Trust};
 use chancery_execute::Executor;
 use chancery_http::{App, Bounds, Witness, router, routes};
 use chancery_keys::LastUsed;
@@ -27,7 +28,7 @@ use chancery_model::{
 use chancery_people::member::{self, NewMember};
 use chancery_people::{Profile, organization};
 use chancery_policies::PolicyCache;
-use chancery_record::checkpoint::Outside;
+use chancery_record::checkpoint::{Checkpointer, Outside};
 use chancery_record::{Actor, QueueLimits, Recorder};
 use chancery_screen::{Limits, Rate};
 use chancery_store::provision::{Logins, provision};
@@ -52,7 +53,8 @@ pub(crate) struct World {
     router: Router,
     roles: RoleRights,
     database: TestDatabase,
-    _folder: tempfile::TempDir,
+    signer: Arc<CheckpointSigner>,
+    folder: tempfile::TempDir,
 }
 
 /// An organization with its admin and the admin's key.
@@ -148,6 +150,7 @@ impl World {
         let local = || vec!["127.0.0.1/32".parse().unwrap()];
         let rules = Rules { allow: local(), allow_plain_http: local(), ..Rules::default() };
         let signing = SigningKey::generate(Algorithm::EdDsa).unwrap();
+        let signer = Arc::new(CheckpointSigner::new("test".to_owned(), signing).unwrap());
         let meters = PrometheusBuilder::new().build_recorder();
         let app = Arc::new(App {
             authenticator: Authenticator::new(
@@ -164,10 +167,7 @@ impl World {
             key_pool: KeyPool::fill(Stock { rs256: 1, es256: 1, eddsa: 1 }),
             policies: PolicyCache::new(Vec::new()),
             stops: Stops::default(),
-            witness: Witness::new(
-                CheckpointSigner::new("test".to_owned(), signing).unwrap().vkey().clone(),
-                Outside::default(),
-            ),
+            witness: Witness::new(signer.vkey().clone(), Outside::default()),
             executor: Executor::new(
                 store.clone(),
                 Egress::new(Settings { rules, ..Settings::default() }).unwrap(),
@@ -186,13 +186,21 @@ impl World {
             store,
         });
         let router = metrics::with_local_recorder(&meters, || router(&app, routes()));
-        Self { clock, app, router, roles, database, _folder: folder }
+        Self { clock, app, router, roles, database, signer, folder }
     }
 
     /// The time, as a number that grows.
     pub(crate) fn clock_micros(&self) -> i64 {
         self.clock.advance_seconds(1);
         self.clock.now().as_seconds()
+    }
+
+    /// Signs what stands in the records, as a server does every second.
+    pub(crate) async fn checkpoint(&self) -> Trust {
+        let (recorder, signer) = (self.app.recorder.clone(), Arc::clone(&self.signer));
+        let file = self.folder.path().join("checkpoints");
+        Checkpointer::open(recorder, signer, &file).await.unwrap().tick().await.unwrap();
+        Trust::parse(&self.signer.vkey().to_string()).unwrap()
     }
 
     /// The database, around every lock.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use chancery_model::{CorrelationId, IntentId, ijson};
 use serde_json::{Value, json};
 
-use super::{Maker, Sample, SampleKeys, Story};
+use super::{Maker, Sample, SampleKeys};
 use crate::bundle::kind;
 use crate::{Hex, OwnedLeaf, intent_hash, merkle};
 
@@ -40,8 +40,7 @@ pub fn example(keys: &SampleKeys) -> Sample {
         "jti": claims["jti"], "intent_id": intent["id"], "intent_hash": intent["hash"], "audience": "billing",
     });
     maker.append(kind::TOKEN_USED, used);
-    let story = Story { intent, token: Some((claims, jws.clone())) };
-    let mut bundle = maker.cut(&story, true, Some(jws));
+    let mut bundle = maker.cut(Some(jws));
     bundle.organization.slug = Some("acme".to_owned());
     bundle.keys = vec![jwk];
     Sample { bundle, record: maker.record }
@@ -76,7 +75,7 @@ impl Sample {
         let mut bundle = self.bundle.clone();
         let sections = [&mut bundle.intent, &mut bundle.principal, &mut bundle.decision];
         let values = sections.into_iter().flatten();
-        let values = values.chain(&mut bundle.approvals).chain(&mut bundle.keys);
+        let values = values.chain(&mut bundle.keys);
         let values = values.chain(bundle.token.as_mut().map(|token| &mut token.claims));
         let values = values.chain(bundle.entries.iter_mut().filter_map(|entry| entry.payload.as_mut()));
         values.for_each(|value| *value = sorted(value));

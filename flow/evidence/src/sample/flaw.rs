@@ -38,11 +38,65 @@ pub enum Flaw {
     WithheldUseOfAnother,
     /// The token was used twice, and the payloads are not there to tell.
     WithheldUseTwice,
+    /// A use is told of before the token was minted.
+    UsedEarly,
+    /// The end of a call is told of before it was opened.
+    ClosedEarly,
+    /// It was released before all had agreed.
+    ReleasedEarly,
+    /// The call was closed twice.
+    ClosedTwice,
+    /// It was released twice.
+    ReleasedTwice,
+    /// It was released, and nobody was asked.
+    ReleasedUnasked,
+    /// It was released although it was rejected, cancelled or expired.
+    ReleasedAfterEnd,
+    /// It was released with one person less than required.
+    TooFew,
+    /// It was released with one person less than required, and the payloads are not there to tell.
+    WithheldTooFew,
+    /// It was released with one person counted twice.
+    OnePersonTwice,
+    /// It was released with no admin, and one was required.
+    LowerRole,
+    /// It was released although one took their answer back.
+    TakenBack,
+    /// It was escalated and released, and nothing was required.
+    NothingRequired,
+    /// What was released is another intent.
+    ReleasedOfAnother,
+    /// What was released is not what was escalated there.
+    ReleasedElsewhere,
+    /// It was released to another than asked.
+    ReleasedForAnother,
+    /// It was released by a decision that does not allow it.
+    ReleasedEffect,
+    /// It was refused again by a decision that allows it.
+    DeniedAgainEffect,
+    /// It was refused again, with a token.
+    DeniedAgainWithToken,
+    /// It was refused again, and a call was opened.
+    DeniedAgainWithCall,
+    /// The leaf of the release refers to no token, and there is one.
+    ReleasedRefersToNoToken,
+    /// The leaf of an approval refers to another person than its payload.
+    AnswerRefersToAnother,
+    /// An approval is of other content.
+    ApprovalOfAnotherHash,
+    /// The result tells no outcome.
+    ResultWithoutOutcome,
+    /// The call that was closed went through another connector.
+    ClosedAsAnother,
+    /// A call was closed that none opened.
+    ClosedUnopened,
+    /// A call was opened, and a token minted as well.
+    CalledWithToken,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 44] = [
         Self::IntentHash,
         Self::CanonicalForm,
         Self::Effect,
@@ -60,6 +114,33 @@ impl Flaw {
         Self::UseRefersToAnother,
         Self::WithheldUseOfAnother,
         Self::WithheldUseTwice,
+        Self::UsedEarly,
+        Self::ClosedEarly,
+        Self::ReleasedEarly,
+        Self::ClosedTwice,
+        Self::ReleasedTwice,
+        Self::ReleasedUnasked,
+        Self::ReleasedAfterEnd,
+        Self::TooFew,
+        Self::WithheldTooFew,
+        Self::OnePersonTwice,
+        Self::LowerRole,
+        Self::TakenBack,
+        Self::NothingRequired,
+        Self::ReleasedOfAnother,
+        Self::ReleasedElsewhere,
+        Self::ReleasedForAnother,
+        Self::ReleasedEffect,
+        Self::DeniedAgainEffect,
+        Self::DeniedAgainWithToken,
+        Self::DeniedAgainWithCall,
+        Self::ReleasedRefersToNoToken,
+        Self::AnswerRefersToAnother,
+        Self::ApprovalOfAnotherHash,
+        Self::ResultWithoutOutcome,
+        Self::ClosedAsAnother,
+        Self::ClosedUnopened,
+        Self::CalledWithToken,
     ];
 
     /// The finding it leads to.
@@ -68,18 +149,62 @@ impl Flaw {
         match self {
             Self::IntentHash => "intent-hash",
             Self::CanonicalForm => "intent-form",
-            Self::Effect => "effect",
+            Self::Effect | Self::ReleasedEffect | Self::DeniedAgainEffect => "effect",
             Self::TokenBinding | Self::TokenOrganization => "token-binding",
             Self::TokenKey | Self::TokenClaims => "token-signature",
-            Self::TokenUsedTwice | Self::WithheldUseTwice => "once",
+            Self::TokenUsedTwice | Self::WithheldUseTwice | Self::ClosedTwice | Self::ReleasedTwice => "once",
             Self::TokenUseOfAnother => "token-use",
             Self::KeyThumbprint => "key-unproven",
-            Self::ApprovalOfAnother => "approvals",
-            Self::ResultOfAnother => "result",
+            Self::ApprovalOfAnother | Self::ApprovalOfAnotherHash => "approvals",
+            Self::ResultOfAnother | Self::ResultWithoutOutcome => "result",
             Self::OpeningRefersToAnother
             | Self::OpeningRefersToNoToken
             | Self::UseRefersToAnother
-            | Self::WithheldUseOfAnother => "refs",
+            | Self::WithheldUseOfAnother
+            | Self::ReleasedRefersToNoToken
+            | Self::AnswerRefersToAnother => "refs",
+            Self::UsedEarly | Self::ClosedEarly | Self::ReleasedEarly => "order",
+            Self::ReleasedUnasked => "escalation",
+            Self::ReleasedAfterEnd => "ended",
+            Self::ReleasedOfAnother | Self::ReleasedElsewhere | Self::ReleasedForAnother => "released",
+            Self::DeniedAgainWithToken => "token",
+            Self::DeniedAgainWithCall
+            | Self::ClosedAsAnother
+            | Self::ClosedUnopened
+            | Self::CalledWithToken => "execution",
+            Self::TooFew
+            | Self::WithheldTooFew
+            | Self::OnePersonTwice
+            | Self::LowerRole
+            | Self::TakenBack
+            | Self::NothingRequired => "requirements",
         }
+    }
+
+    /// Whether it shows only where people are asked.
+    pub(super) const fn is_of_people(self) -> bool {
+        matches!(
+            self,
+            Self::ApprovalOfAnother
+                | Self::ApprovalOfAnotherHash
+                | Self::AnswerRefersToAnother
+                | Self::ReleasedEarly
+                | Self::ReleasedTwice
+                | Self::ReleasedAfterEnd
+                | Self::ReleasedOfAnother
+                | Self::ReleasedElsewhere
+                | Self::ReleasedForAnother
+                | Self::ReleasedEffect
+                | Self::ReleasedRefersToNoToken
+                | Self::DeniedAgainEffect
+                | Self::DeniedAgainWithToken
+                | Self::DeniedAgainWithCall
+                | Self::TooFew
+                | Self::WithheldTooFew
+                | Self::OnePersonTwice
+                | Self::LowerRole
+                | Self::TakenBack
+                | Self::NothingRequired
+        )
     }
 }

@@ -15,22 +15,27 @@ mod dice;
 mod example;
 mod flaw;
 mod mutate;
+mod opening;
+mod plan;
 mod record;
 mod rewrite;
+mod story;
+mod tamper;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use chancery_crypto::{Algorithm, SigningKey};
-use chancery_model::{CorrelationId, IntentId, OrgId, Timestamp, TokenId, ijson};
+use chancery_model::{OrgId, ijson};
 use serde_json::{Map, Value, json};
 
-use crate::bundle::kind;
-use crate::{Bundle, CheckpointSigner, FORMAT, Hex, Jws, Organization, Token, intent_hash, public_claims};
+use crate::bundle::{Approval, CallResult, kind};
+use crate::{Bundle, CheckpointSigner, FORMAT, Jws, Organization, Token};
 
 use dice::Dice;
 pub use example::example;
 pub use flaw::Flaw;
 pub use mutate::{MUTATIONS, flip_byte, mutate};
+use plan::Plan;
 use record::{Record, refs};
 pub use rewrite::{REWRITES, rewrite};
 
@@ -91,8 +96,8 @@ impl Sample {
     }
 }
 
-/// Makes the sample of a seed: any effect, with or without token, use, approvals, result, and
-/// shredded payloads.
+/// Makes the sample of a seed: any effect, with or without approvals, release, token, use, call, result,
+/// and shredded payloads.
 #[must_use]
 pub fn sample(seed: u64, keys: &SampleKeys) -> Sample {
     Maker::new(seed, keys, None).make()
@@ -117,8 +122,12 @@ type Minted = (Map<String, Value>, Jws);
 
 /// What the later entries of the story refer to.
 struct Story {
-    intent: Value,
+    /// The opening payload.
+    opening: Value,
+    /// Its place.
+    seq: u64,
     token: Option<Minted>,
+    called: bool,
 }
 
 impl<'a> Maker<'a> {
@@ -134,12 +143,13 @@ impl<'a> Maker<'a> {
 
     fn append(&mut self, kind: &str, payload: Value) {
         let refs = refs(kind, &payload);
-        self.append_with(kind, &refs, payload);
+        let _ = self.append_with(kind, &refs, payload);
     }
 
-    fn append_with(&mut self, kind: &str, refs: &Value, payload: Value) {
+    fn append_with(&mut self, kind: &str, refs: &Value, payload: Value) -> u64 {
         let seq = self.record.append(&mut self.dice, kind, refs, payload);
         self.chosen.push(seq);
+        seq
     }
 
     fn make(mut self) -> Sample {
@@ -149,19 +159,20 @@ impl<'a> Maker<'a> {
         self.noise();
         let jwk = self.publish_key();
         self.noise();
-        let story = self.open(&jwk);
+        let plan = match self.flaw {
+            Some(flaw) => Plan::to_show(flaw, &mut self.dice),
+            None => Plan::roll(&mut self.dice),
+        };
+        let mut story = self.open(&plan, &jwk);
         self.noise();
-        self.approve(&story);
+        self.ask(&plan, &mut story, &jwk);
         self.redeem(&story);
         self.close(&story);
         self.noise();
-        let (allowed, shred) = (story.token.is_some(), self.flaw.is_none() && self.dice.one_in(12));
-        let jws = story
-            .token
-            .as_ref()
-            .filter(|_| self.flaw.is_some() || self.dice.one_in(2))
-            .map(|(_, jws)| jws.clone());
-        let mut bundle = self.cut(&story, allowed, jws);
+        let shred = self.flaw.is_none() && self.dice.one_in(12);
+        let jws = story.token.as_ref().filter(|_| self.flaw.is_some() || self.dice.one_in(2));
+        let jws = jws.map(|(_, jws)| jws.clone());
+        let mut bundle = self.cut(jws);
         bundle.organization.slug = self.dice.one_in(2).then_some(slug);
         bundle.keys = if bundle.token.as_ref().is_some_and(|token| token.jws.is_some()) {
             vec![jwk]
@@ -177,12 +188,19 @@ impl<'a> Maker<'a> {
     fn noise(&mut self) {
         let count = if self.dice.one_in(10) { 100 + self.dice.below(300) } else { self.dice.below(5) };
         for _ in 0..count {
-            let (kind, payload) = match self.dice.below(8) {
-                0 => (kind::DENIED, self.opening(&Value::Null, "deny").0),
+            let (kind, payload) = match self.dice.below(10) {
+                0 => (kind::DENIED, self.opening("deny")),
                 1 => (
                     kind::TOKEN_USED,
                     json!({"jti": "j", "intent_id": "i", "intent_hash": "h", "audience": "a"}),
                 ),
+                2 => (
+                    kind::GRANTED,
+                    json!({"intent_id": "i", "intent_hash": "h", "approver": {"id": "m", "role": "admin"}}),
+                ),
+                3 => {
+                    (kind::RELEASED, json!({"intent_id": "i", "intent_hash": "h", "principal": {"id": "p"}}))
+                }
                 _ => ("agent.created", json!({"n": self.dice.number(), "name": self.dice.text()})),
             };
             let seq = self.record.append(&mut self.dice, kind, &refs(kind, &payload), payload);
@@ -210,171 +228,67 @@ impl<'a> Maker<'a> {
         jwk
     }
 
-    fn open(&mut self, jwk: &Value) -> Story {
-        let needs_token = self.flaw.is_some();
-        let effect =
-            if needs_token { "allow" } else { *self.dice.pick(&["allow", "allow", "escalate", "deny"]) };
-        let (mut payload, token) = self.opening(jwk, effect);
-        let kind = match effect {
-            "allow" => kind::ALLOWED,
-            "escalate" => kind::ESCALATED,
-            _ => kind::DENIED,
-        };
-        if self.has(Flaw::Effect) {
-            payload["decision"]["effect"] = "deny".into();
-        }
-        let intent = payload["intent"].clone();
-        let mut refs = refs(kind, &payload);
-        if self.has(Flaw::OpeningRefersToAnother) {
-            refs["intent"] = "other".into();
-        }
-        if self.has(Flaw::OpeningRefersToNoToken) {
-            refs.as_object_mut().unwrap().remove("token");
-        }
-        self.append_with(kind, &refs, payload);
-        Story { intent, token }
-    }
-
-    /// An opening payload, with a token where one is due.
-    fn opening(&mut self, jwk: &Value, effect: &str) -> (Value, Option<Minted>) {
-        let at = self.dice.time();
-        let mut canonical = json!({
-            "v": 1, "action": "payments.refund", "resource": {"type": "Invoice", "id": self.dice.text()},
-            "arguments": self.dice.object(4),
-        });
-        let mut hash = Hex(intent_hash(&canonical).unwrap());
-        hash.0[0] ^= u8::from(self.has(Flaw::IntentHash));
-        if self.has(Flaw::CanonicalForm) {
-            canonical["extra"] = true.into();
-            hash = Hex(intent_hash(&canonical).unwrap());
-        }
-        let intent = json!({
-            "id": IntentId::new(at, self.dice.entropy()), "correlation_id": CorrelationId::new(at, self.dice.entropy()),
-            "canonical": canonical, "hash": hash, "context": self.dice.object(1), "connector": null,
-            "on_behalf_of": null, "environment": "live",
-        });
-        let decision = json!({
-            "effect": effect, "reasons": [{"code": "policy", "message": self.dice.text()}],
-            "risk": {"score": self.dice.below(100), "factors": []}, "gates": [], "requirements": [],
-            "policies": [{"id": "p", "name": "n", "version": 3, "layer": "organization"}], "schema_hash": "00",
-        });
-        let with_token = effect == "allow" && (self.flaw.is_some() || self.dice.one_in(2));
-        let token = with_token.then(|| self.mint(&intent, jwk, at));
-        let payload = json!({
-            "intent": intent, "principal": {"type": "agent", "id": IntentId::new(at, self.dice.entropy())},
-            "key_id": IntentId::new(at, self.dice.entropy()), "decision": decision,
-            "token": token.as_ref().map(|(claims, _)| claims),
-        });
-        (payload, token)
-    }
-
-    fn mint(&mut self, intent: &Value, jwk: &Value, at: Timestamp) -> Minted {
-        let other = IntentId::new(at, self.dice.entropy());
-        let org = if self.has(Flaw::TokenOrganization) { json!(other) } else { json!(self.record.org) };
-        let mut claims = json!({
-            "iss": "https://chancery.example", "sub": "agent", "aud": "billing", "org": org,
-            "jti": TokenId::new(at, self.dice.entropy()), "intent_id": intent["id"], "intent_hash": intent["hash"],
-            "environment": "live", "nonce": BASE64URL.encode(self.dice.bytes::<32>()), "iat": at.as_seconds(),
-            "nbf": at.as_seconds(), "exp": at.as_seconds() + 300,
-        });
-        if self.has(Flaw::TokenBinding) {
-            claims["intent_id"] = json!(other);
-        }
-        let public = public_claims(claims.as_object().unwrap()).unwrap();
-        if self.has(Flaw::TokenClaims) {
-            claims["exp"] = json!(at.as_seconds() + 301);
-        }
-        let algorithm = self.signing_key().public().algorithm().as_str();
-        let header = json!({"alg": algorithm, "kid": jwk["kid"], "typ": "JWT"});
-        let wrong_key = ed25519(4);
-        let key = if self.has(Flaw::TokenKey) { &wrong_key } else { self.signing_key() };
-        (public, sign_jws(key, &header, &claims))
-    }
-
-    fn approve(&mut self, story: &Story) {
-        for _ in 0..self.dice.below(3) {
-            let kind = *self.dice.pick(&[kind::GRANTED, kind::REJECTED]);
-            let payload = json!({
-                "intent_id": story.intent["id"], "intent_hash": story.intent["hash"], "comment": self.dice.text(),
-            });
-            self.append(kind, payload);
-        }
-        if self.has(Flaw::ApprovalOfAnother) {
-            self.append(kind::GRANTED, json!({"intent_id": "other", "intent_hash": story.intent["hash"]}));
-        }
-    }
-
-    fn redeem(&mut self, story: &Story) {
-        let Some((claims, _)) = &story.token else { return };
-        let one_more = [Flaw::TokenUseOfAnother, Flaw::UseRefersToAnother, Flaw::WithheldUseOfAnother]
-            .iter()
-            .any(|flaw| self.has(*flaw));
-        let twice = self.has(Flaw::TokenUsedTwice) || self.has(Flaw::WithheldUseTwice);
-        let times = u64::from(one_more) + if twice { 2 } else { self.dice.below(2) };
-        for _ in 0..times {
-            let jti = if self.has(Flaw::TokenUseOfAnother) { json!("other") } else { claims["jti"].clone() };
-            let payload = json!({
-                "jti": jti, "intent_id": story.intent["id"], "intent_hash": story.intent["hash"], "audience": "billing",
-            });
-            let mut refs = refs(kind::TOKEN_USED, &payload);
-            if self.has(Flaw::UseRefersToAnother) || self.has(Flaw::WithheldUseOfAnother) {
-                refs["token"] = "other".into();
-            }
-            self.append_with(kind::TOKEN_USED, &refs, payload);
-        }
-    }
-
-    fn close(&mut self, story: &Story) {
-        let mut intent_id = story.intent["id"].clone();
-        if self.has(Flaw::ResultOfAnother) {
-            intent_id = "other".into();
-        } else if self.dice.one_in(2) {
-            return;
-        }
-        let digest = Hex(self.dice.bytes::<32>());
-        let payload =
-            json!({"intent_id": intent_id, "intent_hash": story.intent["hash"], "result_digest": digest});
-        self.append(kind::CLOSED, payload);
-    }
-
     /// Fills the sections from the entries, as an exporter does.
-    fn cut(&mut self, story: &Story, with_token: bool, jws: Option<Jws>) -> Bundle {
+    fn cut(&mut self, jws: Option<Jws>) -> Bundle {
         let mut bundle = Bundle {
             format: FORMAT.to_owned(),
             organization: Organization { id: self.record.org, slug: None },
-            intent: Some(story.intent.clone()),
+            intent: None,
             principal: None,
             decision: None,
             approvals: Vec::new(),
+            released: None,
+            execution: None,
             token: None,
-            result_digest: None,
+            result: None,
             entries: Vec::new(),
             checkpoint: self.keys.trusted.sign(&self.record.checkpoint("chancery.example")).unwrap(),
             keys: Vec::new(),
         };
-        for seq in &self.chosen {
-            let mut entry = self.record.entry(*seq);
-            let payload = entry.payload.clone().unwrap();
-            match self.record.kind(*seq) {
-                kind::GRANTED | kind::REJECTED => bundle.approvals.push(payload),
-                kind::CLOSED => bundle.result_digest = payload["result_digest"].as_str().map(str::to_owned),
-                kind::ALLOWED | kind::ESCALATED | kind::DENIED => {
-                    bundle.principal = Some(payload["principal"].clone());
-                    bundle.decision = Some(payload["decision"].clone());
-                    bundle.token =
-                        with_token.then(|| Token { claims: payload["token"].clone(), jws: jws.clone() });
-                }
-                "agent.created" if self.dice.one_in(3) => (entry.payload, entry.salt) = (None, None),
-                kind::TOKEN_USED
-                    if self.has(Flaw::WithheldUseTwice) || self.has(Flaw::WithheldUseOfAnother) =>
-                {
-                    (entry.payload, entry.salt) = (None, None);
-                }
-                _ => {}
+        for seq in self.chosen.clone() {
+            let mut entry = self.record.entry(seq);
+            let kind = self.record.kind(seq).to_owned();
+            if self.withholds(&kind) {
+                (entry.payload, entry.salt) = (None, None);
+            }
+            if let Some(payload) = &entry.payload {
+                show(&mut bundle, (seq, &kind), payload, jws.as_ref());
             }
             bundle.entries.push(entry);
         }
         bundle
+    }
+
+    /// Whether the payloads of a type's entries are kept back.
+    fn withholds(&mut self, kind: &str) -> bool {
+        match kind {
+            "agent.created" => self.dice.one_in(3),
+            kind::TOKEN_USED => self.has(Flaw::WithheldUseTwice) || self.has(Flaw::WithheldUseOfAnother),
+            kind::GRANTED => self.has(Flaw::WithheldTooFew),
+            _ => false,
+        }
+    }
+}
+
+/// Puts what a payload says into the sections.
+fn show(bundle: &mut Bundle, (seq, kind): (u64, &str), payload: &Value, jws: Option<&Jws>) {
+    let member = |name: &str| payload.get(name).filter(|value| !value.is_null()).cloned();
+    match kind {
+        kind::ALLOWED | kind::ESCALATED | kind::DENIED => {
+            bundle.intent = member("intent");
+            bundle.principal = member("principal");
+            bundle.decision = member("decision");
+        }
+        kind::RELEASED => bundle.released = member("decision"),
+        kind::CLOSED => bundle.result = CallResult::of(payload),
+        _ if kind::is_approval(kind) => {
+            bundle.approvals.push(Approval { seq, kind: kind.to_owned(), payload: payload.clone() });
+        }
+        _ => {}
+    }
+    if [kind::ALLOWED, kind::RELEASED].contains(&kind) {
+        bundle.execution = member("execution");
+        bundle.token = member("token").map(|claims| Token { claims, jws: jws.cloned() });
     }
 }
 
@@ -384,16 +298,18 @@ fn sign_jws(key: &SigningKey, header: &Value, claims: &Value) -> Jws {
     Jws { protected, payload, signature }
 }
 
-/// Destroys the payloads that belong to the intent, as shredding its subject does.
+/// Destroys the payloads that belong to the intent, as shredding its subject does: people's answers are
+/// their own.
 fn shred_opening(bundle: &mut Bundle) {
-    let kept = [kind::ORG_CREATED, kind::KEY_CREATED];
+    let kept = [kind::ORG_CREATED, kind::KEY_CREATED, kind::GRANTED, kind::REJECTED, kind::WITHDRAWN];
     for entry in &mut bundle.entries {
         if !kept.iter().any(|kind| entry.leaf.contains(&format!("\"type\":\"{kind}\""))) {
             (entry.payload, entry.salt) = (None, None);
         }
     }
     (bundle.intent, bundle.principal, bundle.decision) = (None, None, None);
-    (bundle.token, bundle.result_digest) = (None, None);
+    (bundle.released, bundle.execution) = (None, None);
+    (bundle.token, bundle.result) = (None, None);
     bundle.approvals.clear();
     bundle.keys.clear();
 }

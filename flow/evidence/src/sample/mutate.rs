@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::dice::Dice;
 use base64::Engine as _;
 
-use super::{BASE64URL, Sample, SampleKeys, ed25519, sign_jws};
+use super::{BASE64URL, Sample, SampleKeys, ed25519, sign_jws, tamper};
 use crate::bundle::kind;
 use crate::{Checkpoint, CheckpointSigner, Hex, OwnedLeaf, commit};
 
@@ -20,9 +20,20 @@ pub const MUTATIONS: &[&str] = &[
     "section-decision",
     "section-approval-added",
     "section-approval-dropped",
+    "section-approval-kind",
+    "section-approvals-swapped",
+    "section-released",
+    "section-released-dropped",
+    "section-execution",
     "section-token-claims",
     "section-result",
+    "section-result-outcome",
+    "section-result-added",
     "section-dropped",
+    "approval-dropped",
+    "approval-relabelled",
+    "approval-moved",
+    "release-dropped",
     "payload",
     "payload-and-section",
     "payload-recommitted",
@@ -37,6 +48,8 @@ pub const MUTATIONS: &[&str] = &[
     "second-opening",
     "foreign-use",
     "foreign-use-shredded",
+    "foreign-approval",
+    "foreign-release",
     "entry-duplicated",
     "entries-swapped",
     "leaves-swapped",
@@ -91,7 +104,10 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
         return token(name, bundle, sample);
     }
     if name.starts_with("section-") {
-        return section(name, bundle);
+        return tamper::section(name, bundle);
+    }
+    if name.starts_with("approval-") || name.starts_with("release-") {
+        return tamper::people(name, bundle);
     }
     let entries = bundle["entries"].as_array_mut().unwrap();
     let at = dice.index(entries.len());
@@ -131,13 +147,8 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
             let seq = entries[opening]["seq"].as_u64()?;
             insert(entries, sample, sample.record.find(|at, kind| at != seq && kind == kind::DENIED)?);
         }
-        "foreign-use" | "foreign-use-shredded" => {
-            let have: Vec<_> = entries.iter().filter_map(|entry| entry["seq"].as_u64()).collect();
-            let seq = sample.record.find(|at, kind| kind == kind::TOKEN_USED && !have.contains(&at))?;
-            insert(entries, sample, seq);
-            if name == "foreign-use-shredded" {
-                shred(entries.iter_mut().find(|entry| entry["seq"] == seq)?);
-            }
+        "foreign-use" | "foreign-use-shredded" | "foreign-approval" | "foreign-release" => {
+            foreign(name, entries, sample)?;
         }
         "entry-duplicated" => entries.insert(at, entries[at].clone()),
         "entries-swapped" => entries.swap(at, other),
@@ -149,6 +160,22 @@ fn apply(name: &str, bundle: &mut Value, dice: &mut Dice, sample: &Sample, keys:
             bundle["organization"] = json!([bundle["organization"]["id"], bundle["organization"]["slug"]])
         }
         _ => return proof(name, entries, at, other),
+    }
+    Some(())
+}
+
+/// An entry about another intent.
+fn foreign(name: &str, entries: &mut Vec<Value>, sample: &Sample) -> Option<()> {
+    let wanted = match name {
+        "foreign-approval" => kind::GRANTED,
+        "foreign-release" => kind::RELEASED,
+        _ => kind::TOKEN_USED,
+    };
+    let have: Vec<_> = entries.iter().filter_map(|entry| entry["seq"].as_u64()).collect();
+    let seq = sample.record.find(|at, kind| kind == wanted && !have.contains(&at))?;
+    insert(entries, sample, seq);
+    if name == "foreign-use-shredded" {
+        shred(entries.iter_mut().find(|entry| entry["seq"] == seq)?);
     }
     Some(())
 }
@@ -187,23 +214,6 @@ fn proof(name: &str, entries: &mut [Value], at: usize, other: usize) -> Option<(
         "hex-upper" => {
             entries[at]["entry_hash"] = json!(entries[at]["entry_hash"].as_str()?.to_uppercase());
         }
-        _ => panic!("no mutation `{name}`"),
-    }
-    Some(())
-}
-
-fn section(name: &str, bundle: &mut Value) -> Option<()> {
-    match name {
-        "section-intent" => bundle["intent"].pointer_mut("/canonical/arguments")?["added"] = json!(1),
-        "section-principal" => bundle["principal"].as_object_mut()?["id"] = json!("someone else"),
-        "section-decision" => bundle["decision"].as_object_mut()?["reasons"] = json!([]),
-        "section-approval-added" => bundle["approvals"].as_array_mut()?.push(json!({"intent_id": "x"})),
-        "section-approval-dropped" => drop(bundle["approvals"].as_array_mut()?.pop()?),
-        "section-token-claims" => {
-            bundle["token"].as_object_mut()?["claims"]["exp"] = json!(4_000_000_000_u64)
-        }
-        "section-result" => bundle["result_digest"] = json!("00".repeat(32)),
-        "section-dropped" => bundle["decision"] = Value::Null,
         _ => panic!("no mutation `{name}`"),
     }
     Some(())

@@ -99,16 +99,21 @@ impl Record {
 /// What an entry's leaf refers to.
 pub(super) fn refs(kind: &str, payload: &Value) -> Value {
     match kind {
-        kind::ALLOWED | kind::ESCALATED | kind::DENIED => {
-            let mut refs =
-                json!({"intent": payload["intent"]["id"], "principal": payload["principal"]["id"]});
-            if payload["token"].is_object() {
-                refs["token"] = payload["token"]["jti"].clone();
-            }
-            refs
-        }
+        kind::ALLOWED | kind::ESCALATED | kind::DENIED => decided(&payload["intent"]["id"], payload),
+        kind::RELEASED | kind::RELEASE_DENIED => decided(&payload["intent_id"], payload),
         kind::TOKEN_USED => json!({"intent": payload["intent_id"], "token": payload["jti"]}),
-        kind::GRANTED | kind::REJECTED | kind::CLOSED => json!({"intent": payload["intent_id"]}),
+        kind::GRANTED | kind::REJECTED | kind::WITHDRAWN => {
+            json!({"intent": payload["intent_id"], "member": payload["approver"]["id"]})
+        }
+        kind::CANCELLED | kind::EXPIRED | kind::CLOSED => json!({"intent": payload["intent_id"]}),
         _ => json!({"about": "x"}),
     }
+}
+
+fn decided(intent: &Value, payload: &Value) -> Value {
+    let mut refs = json!({"intent": intent, "principal": payload["principal"]["id"]});
+    if payload["token"].is_object() {
+        refs["token"] = payload["token"]["jti"].clone();
+    }
+    refs
 }

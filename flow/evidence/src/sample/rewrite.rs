@@ -17,6 +17,10 @@ pub const REWRITES: &[&str] = &[
     "use-withheld",
     "use-shredded",
     "approvals-shredded",
+    "release-shredded",
+    "release-withheld",
+    "denied-again-shredded",
+    "result-shredded",
     "neighbour-added",
 ];
 
@@ -51,11 +55,10 @@ pub fn rewrite(name: &str, sample: &Sample) -> Option<Vec<u8>> {
         }
         "numbers-respelled" => {
             let first = sample.bundle.entries.first()?.seq;
-            return Some(
-                compact
-                    .replacen(&format!("\"seq\":{first}"), &format!("\"seq\":{first}.0e0"), 1)
-                    .into_bytes(),
-            );
+            let respelled = |text: String, end| {
+                text.replacen(&format!("\"seq\":{first}{end}"), &format!("\"seq\":{first}.0e0{end}"), 1)
+            };
+            return Some([',', '}'].into_iter().fold(compact, respelled).into_bytes());
         }
         "cosigned" => {
             let note = sample.bundle.checkpoint.clone();
@@ -66,35 +69,71 @@ pub fn rewrite(name: &str, sample: &Sample) -> Option<Vec<u8>> {
             bundle["token"].get_mut("jws")?.as_object()?;
             bundle["token"]["jws"] = Value::Null;
         }
-        "use-withheld" => {
-            let is_use =
-                |entry: &Value| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind::TOKEN_USED));
-            bundle["entries"].as_array_mut()?.retain(|entry| !is_use(entry));
-        }
-        "use-shredded" => shred_all(&mut bundle, &[kind::TOKEN_USED])?,
-        "approvals-shredded" => {
-            shred_all(&mut bundle, &[kind::GRANTED, kind::REJECTED])?;
-            bundle["approvals"] = json!([]);
-        }
         "neighbour-added" => {
             let have: Vec<_> = sample.bundle.entries.iter().map(|entry| entry.seq).collect();
             let seq = sample.record.find(|seq, kind| kind == "agent.created" && !have.contains(&seq))?;
             insert(bundle["entries"].as_array_mut()?, sample, seq);
         }
-        _ => panic!("no rewrite `{name}`"),
+        _ => less(name, &mut bundle, sample)?,
     }
     serde_json::to_vec(&bundle).ok()
 }
 
-/// Takes the payloads of the entries of some types; `None` when there are none.
-fn shred_all(bundle: &mut Value, kinds: &[&str]) -> Option<()> {
-    let of = |entry: &Value, kind: &str| entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(kind));
+/// Tells less of what happened.
+fn less(name: &str, bundle: &mut Value, sample: &Sample) -> Option<()> {
+    match name {
+        "use-withheld" => {
+            let _ = withhold(bundle, &[kind::TOKEN_USED])?;
+        }
+        "use-shredded" => shred_all(bundle, kind::TOKEN_USED)?,
+        "approvals-shredded" => {
+            shred_all(bundle, "\"approval.")?;
+            bundle["approvals"] = json!([]);
+        }
+        "release-shredded" => {
+            shred_all(bundle, kind::RELEASED)?;
+            silence(bundle, &["released", "execution", "token"]);
+        }
+        "release-withheld" => {
+            sample.bundle.released.as_ref()?;
+            let all = [kind::RELEASED, kind::TOKEN_USED, kind::CLOSED];
+            let _ = withhold(bundle, &all)?;
+            silence(bundle, &["released", "execution", "token", "result"]);
+        }
+        "denied-again-shredded" => shred_all(bundle, kind::RELEASE_DENIED)?,
+        "result-shredded" => {
+            shred_all(bundle, kind::CLOSED)?;
+            silence(bundle, &["result"]);
+        }
+        _ => panic!("no rewrite `{name}`"),
+    }
+    Some(())
+}
+
+fn leaf_has(entry: &Value, part: &str) -> bool {
+    entry["leaf"].as_str().is_some_and(|leaf| leaf.contains(part))
+}
+
+/// Takes the payloads of the entries that have a part in their leaf; `None` when there are none.
+fn shred_all(bundle: &mut Value, part: &str) -> Option<()> {
     let mut any = None;
     for entry in bundle["entries"].as_array_mut()? {
-        if entry["payload"].is_object() && kinds.iter().any(|kind| of(entry, kind)) {
+        if entry["payload"].is_object() && leaf_has(entry, part) {
             shred(entry);
             any = Some(());
         }
     }
     any
+}
+
+/// Takes the entries of some types; gives how many, `None` when there are none.
+pub(super) fn withhold(bundle: &mut Value, kinds: &[&str]) -> Option<usize> {
+    let entries = bundle["entries"].as_array_mut()?;
+    let before = entries.len();
+    entries.retain(|entry| !kinds.iter().any(|kind| leaf_has(entry, kind)));
+    (entries.len() < before).then(|| before - entries.len())
+}
+
+pub(super) fn silence(bundle: &mut Value, sections: &[&str]) {
+    sections.iter().for_each(|section| bundle[*section] = Value::Null);
 }

@@ -17,6 +17,13 @@ pub(super) struct Read<'a> {
     pub(super) payload: Option<&'a Value>,
 }
 
+impl Read<'_> {
+    /// What the leaf refers to under a name.
+    pub(super) fn refers_to(&self, name: &str) -> Option<&str> {
+        self.refs.get(name).map(String::as_str)
+    }
+}
+
 /// The checkpoint, signed by a trusted key that speaks for this organization's record.
 pub(super) fn checkpoint(bundle: &Bundle, trust: &Trust) -> Result<Checkpoint, Finding> {
     let refuse = |error: NoteError| {

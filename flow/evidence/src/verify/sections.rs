@@ -6,25 +6,16 @@ use chancery_crypto::PublicKey;
 use serde_json::Value;
 
 use super::entries::Read;
-use crate::bundle::kind;
+use super::story::Story;
+use super::{people, text};
+use crate::bundle::{CallResult, OUTCOMES, kind};
 use crate::{Bundle, Finding, Hex, intent_hash, token};
 
-/// What the opening entry says.
-pub(super) struct Opening<'a> {
-    pub(super) effect: &'static str,
+/// What the entries say of the intent.
+pub(super) struct Proven<'a> {
+    pub(super) story: Story<'a>,
+    /// Its id; `None` without the opening payload.
     pub(super) intent: Option<&'a str>,
-    pub(super) token_id: Option<&'a str>,
-    pub(super) used: Option<u64>,
-}
-
-/// The effect of an opening entry, by its type.
-fn effect(kind: &str) -> Option<&'static str> {
-    match kind {
-        kind::ALLOWED => Some("allow"),
-        kind::ESCALATED => Some("escalate"),
-        kind::DENIED => Some("deny"),
-        _ => None,
-    }
 }
 
 struct Sections<'a, 'f> {
@@ -38,36 +29,26 @@ pub(super) fn check<'a>(
     bundle: &'a Bundle,
     entries: &'a [Read<'a>],
     findings: &mut Vec<Finding>,
-) -> Option<Opening<'a>> {
+) -> Option<Proven<'a>> {
     let mut sections = Sections { bundle, entries, findings };
     sections.organization();
     let keys = sections.keys();
-    let mut openings = entries.iter().filter_map(|entry| Some((entry, effect(&entry.kind)?)));
-    let (Some((opening, effect)), None) = (openings.next(), openings.next()) else {
-        sections.require(false, "opening", "expected one entry that opens an intent");
-        return None;
-    };
-    sections.refs(opening);
-    // From the leaves: whoever gives the bundle can keep payloads back, and a use is not to be hidden.
-    let used = sections.once(kind::TOKEN_USED);
-    sections.once(kind::CLOSED);
-    let token_id = opening.refs.get(TOKEN).map(String::as_str);
-    let Some(payload) = opening.payload else {
+    let story = Story::read(entries, sections.findings)?;
+    let Some(payload) = story.opening.payload else {
         sections.shredded();
-        return Some(Opening { effect, intent: None, token_id, used });
+        return Some(Proven { story, intent: None });
     };
     let intent = sections.intent(payload);
-    sections.decision(payload, effect);
-    sections.token(payload, effect, &keys);
-    sections.uses(intent.as_ref());
+    sections.decision(payload);
+    sections.effects();
     sections.approvals(intent.as_ref());
+    sections.again(&story, payload, intent.as_ref());
+    sections.execution(&story);
+    sections.token(&story, payload, &keys);
+    sections.uses(&story, intent.as_ref());
     sections.result(intent.as_ref());
-    Some(Opening { effect, intent: intent.map(|intent| intent.id), token_id, used })
+    Some(Proven { story, intent: intent.map(|intent| intent.id) })
 }
-
-/// The names under which a leaf refers to its intent and token.
-const INTENT: &str = "intent";
-const TOKEN: &str = "token";
 
 /// What ties another entry to the intent.
 struct Intent<'a> {
@@ -81,6 +62,11 @@ impl Intent<'_> {
     }
 }
 
+/// A member that is there and not null.
+fn member<'a>(payload: &'a Value, name: &str) -> Option<&'a Value> {
+    payload.get(name).filter(|value| !value.is_null())
+}
+
 impl<'a> Sections<'a, '_> {
     fn require(&mut self, holds: bool, code: &'static str, message: &str) {
         if !holds {
@@ -88,15 +74,23 @@ impl<'a> Sections<'a, '_> {
         }
     }
 
-    /// The payloads that are there, of the entries of some types.
-    fn payloads(&self, kinds: &'static [&'static str]) -> impl Iterator<Item = &'a Value> + use<'a> {
-        let entries = self.entries;
-        entries.iter().filter(|entry| kinds.contains(&entry.kind.as_str())).filter_map(|entry| entry.payload)
+    /// The entries of some types that have their payload.
+    fn opened<F: Fn(&str) -> bool>(
+        &self,
+        wanted: F,
+    ) -> impl Iterator<Item = (&'a Read<'a>, &'a Value)> + use<'a, F> {
+        let entries = self.entries.iter().filter(move |entry| wanted(&entry.kind));
+        entries.filter_map(|entry| Some((entry, entry.payload?)))
+    }
+
+    /// The payloads that are there, of the entries of a type.
+    fn payloads(&self, kind: &'static str) -> impl Iterator<Item = &'a Value> + use<'a> {
+        self.opened(move |it| it == kind).map(|(_, payload)| payload)
     }
 
     fn organization(&mut self) {
         let Some(slug) = self.bundle.organization.slug.as_deref() else { return };
-        let proven = self.payloads(&[kind::ORG_CREATED]).any(|payload| text(payload, "slug") == Some(slug));
+        let proven = self.payloads(kind::ORG_CREATED).any(|payload| text(payload, "slug") == Some(slug));
         self.require(proven, "slug", "no `organization.created` entry proves the slug");
     }
 
@@ -109,7 +103,7 @@ impl<'a> Sections<'a, '_> {
                 continue;
             };
             let thumbprint = BASE64URL.encode(key.thumbprint());
-            let published = self.payloads(&[kind::KEY_CREATED]).any(|payload| {
+            let published = self.payloads(kind::KEY_CREATED).any(|payload| {
                 payload.get("jwk") == Some(jwk)
                     && text(payload, "kid") == Some(kid)
                     && text(payload, "algorithm") == Some(key.algorithm().as_str())
@@ -123,48 +117,13 @@ impl<'a> Sections<'a, '_> {
         proven
     }
 
-    /// What the leaves refer to, with or without payloads: all to one intent and one token, and the
-    /// opening's to those that its payload tells of.
-    fn refs(&mut self, opening: &Read<'_>) {
-        let of = |name: &str| opening.refs.get(name).map(String::as_str);
-        let right = opening.payload.is_none_or(|payload| {
-            let id = |member: &str, name: &str| payload.get(member).and_then(|value| text(value, name));
-            of(INTENT) == id("intent", "id")
-                && of("principal") == id("principal", "id")
-                && of(TOKEN) == id("token", "jti")
-        });
-        self.require(
-            right && of(INTENT).is_some(),
-            "refs",
-            "the opening entry's leaf does not refer to what its payload tells of",
-        );
-        let entries = self.entries;
-        for entry in entries {
-            let refers = |name: &str, must: bool| match entry.refs.get(name) {
-                Some(other) => of(name) == Some(other),
-                None => !must,
-            };
-            let about_intent = [kind::GRANTED, kind::REJECTED, kind::TOKEN_USED, kind::CLOSED]
-                .contains(&entry.kind.as_str());
-            let ours = refers(INTENT, about_intent) && refers(TOKEN, entry.kind == kind::TOKEN_USED);
-            self.require(ours, "refs", "an entry's leaf refers to another intent or token");
-        }
-    }
-
-    /// The entry of a type that there is at most one of.
-    fn once(&mut self, kind: &str) -> Option<u64> {
-        let mut found = self.entries.iter().filter(|entry| entry.kind == kind).map(|entry| entry.seq);
-        let (first, second) = (found.next(), found.next());
-        self.require(second.is_none(), "once", "a token was used, or an intent closed, more than once");
-        first
-    }
-
     /// Without the opening payload there is nothing to hold a section against.
     fn shredded(&mut self) {
-        let Bundle { intent, principal, decision, approvals, token, result_digest, .. } = self.bundle;
-        let silent = intent.is_none() && principal.is_none() && decision.is_none() && token.is_none();
+        let Bundle { intent, principal, decision, approvals, released, execution, token, result, .. } =
+            self.bundle;
+        let filled = [intent, principal, decision, released, execution].into_iter().any(Option::is_some);
         self.require(
-            silent && approvals.is_empty() && result_digest.is_none(),
+            !filled && approvals.is_empty() && token.is_none() && result.is_none(),
             "shredded",
             "a section is filled though the opening entry's payload was shredded",
         );
@@ -180,10 +139,12 @@ impl<'a> Sections<'a, '_> {
             "principal",
             "the principal is not that of the record",
         );
-        let intent = payload.get("intent")?;
-        let canonical = intent.get("canonical").filter(|canonical| is_canonical_form(canonical));
+        let intent = payload.get("intent");
+        let part = |name| intent.and_then(|intent| text(intent, name));
+        let canonical = intent.and_then(|intent| intent.get("canonical"));
+        let canonical = canonical.filter(|canonical| is_canonical_form(canonical));
         let (Some(id), Some(_), Some(canonical), Some(hash)) =
-            (text(intent, "id"), text(intent, "correlation_id"), canonical, text(intent, "hash"))
+            (part("id"), part("correlation_id"), canonical, part("hash"))
         else {
             self.require(false, "intent-form", "the intent lacks an id, a hash or its canonical form");
             return None;
@@ -193,20 +154,99 @@ impl<'a> Sections<'a, '_> {
         Some(Intent { id, hash })
     }
 
-    fn decision(&mut self, payload: &Value, effect: &str) {
+    fn decision(&mut self, payload: &Value) {
         let decision = self.bundle.decision.as_ref();
         let same = decision.is_some() && payload.get("decision") == decision;
         self.require(same, "decision", "the decision is not that of the record");
-        let stated = payload.get("decision").and_then(|decision| text(decision, "effect"));
-        self.require(
-            stated == Some(effect),
-            "effect",
-            "the decision's effect is not that of its entry's type",
-        );
     }
 
-    fn token(&mut self, payload: &Value, effect: &str, keys: &[(&str, PublicKey)]) {
-        let recorded = payload.get("token").filter(|token| !token.is_null());
+    /// What was decided, against the type of each entry that says so.
+    fn effects(&mut self) {
+        let is_right = |(entry, payload): (&Read<'_>, &Value)| {
+            let effect = payload.get("decision").and_then(|decision| text(decision, "effect"));
+            match entry.kind.as_str() {
+                kind::ALLOWED | kind::RELEASED => effect == Some("allow"),
+                kind::ESCALATED => effect == Some("escalate"),
+                kind::DENIED => effect == Some("deny"),
+                kind::RELEASE_DENIED => matches!(effect, Some("escalate" | "deny")),
+                _ => true,
+            }
+        };
+        let right = self.opened(|_| true).all(is_right);
+        self.require(right, "effect", "a decision's effect is not that of its entry's type");
+    }
+
+    fn approvals(&mut self, intent: Option<&Intent<'_>>) {
+        let recorded = || self.opened(kind::is_approval);
+        let said = self.bundle.approvals.iter().map(|it| (it.seq, it.kind.as_str(), &it.payload));
+        let same = recorded().map(|(entry, payload)| (entry.seq, entry.kind.as_str(), payload)).eq(said);
+        let ours = recorded().all(|(_, payload)| intent.is_some_and(|intent| intent.is_named_by(payload)));
+        self.require(same, "approvals", "the approvals are not those of the record");
+        self.require(ours, "approvals", "an approval is of another intent");
+    }
+
+    /// What was decided again, after people agreed to what the opening entry says.
+    fn again(&mut self, story: &Story<'a>, opening: &Value, intent: Option<&Intent<'_>>) {
+        let is_ours = |payload: &Value| {
+            intent.is_some_and(|intent| intent.is_named_by(payload))
+                && payload.get("escalated_seq").and_then(Value::as_u64) == Some(story.opening.seq)
+                && payload.get("principal") == opening.get("principal")
+        };
+        let again = |kind: &str| [kind::RELEASED, kind::RELEASE_DENIED].contains(&kind);
+        let ours = self.opened(again).all(|(_, payload)| is_ours(payload));
+        self.require(ours, "released", "what was decided on again is another intent");
+        let released = story.released.and_then(|entry| entry.payload);
+        let same = match (released, &self.bundle.released) {
+            (Some(payload), Some(shown)) => payload.get("decision") == Some(shown),
+            (None, None) => true,
+            _ => false,
+        };
+        self.require(same, "released", "what was decided again is not that of the record");
+        let enough = story.released.is_none()
+            || people::are_enough(&people::agreed(self.entries), opening.get("decision"));
+        self.require(enough, "requirements", "it was released without all the approvals that it required");
+    }
+
+    /// The call that the entry that allows the intent opens, and the entry that closes it.
+    fn execution(&mut self, story: &Story<'a>) {
+        let allowing = story.allowing();
+        let opens = |(entry, payload): (&Read<'_>, &Value)| match member(payload, "execution") {
+            None => true,
+            Some(execution) => {
+                let is_allowing = allowing.is_some_and(|it| std::ptr::eq(it, entry));
+                let is_only = member(payload, "token").is_none();
+                is_allowing && is_only && text(execution, "connector").is_some()
+            }
+        };
+        let right = self.opened(is_decision).all(opens);
+        self.require(right, "execution", "a call is opened by an entry that allows none, or with a token");
+        let recorded = allowing.and_then(|entry| entry.payload).and_then(|it| member(it, "execution"));
+        self.require(
+            recorded == self.bundle.execution.as_ref(),
+            "execution",
+            "the execution is not that of the record",
+        );
+        let connector = recorded.and_then(|execution| text(execution, "connector"));
+        let closes = |closed: &Read<'_>| {
+            let is_open = match allowing {
+                Some(entry) if entry.payload.is_some() => connector.is_some(),
+                Some(_) => story.token().is_none(),
+                None => false,
+            };
+            let said = closed.payload.and_then(|payload| member(payload, "connector"));
+            is_open && (said.is_none() || connector.is_none() || said.and_then(Value::as_str) == connector)
+        };
+        self.require(story.closed.is_none_or(closes), "execution", "what was not opened can't be closed");
+    }
+
+    fn token(&mut self, story: &Story<'a>, opening: &Value, keys: &[(&str, PublicKey)]) {
+        let allowing = story.allowing();
+        let gives = |(entry, payload): (&Read<'_>, &Value)| {
+            member(payload, "token").is_none() || allowing.is_some_and(|it| std::ptr::eq(it, entry))
+        };
+        let right = self.opened(is_decision).all(gives);
+        self.require(right, "token", "a token for an intent that was not allowed");
+        let recorded = allowing.and_then(|entry| entry.payload).and_then(|it| member(it, "token"));
         let Some(token) = &self.bundle.token else {
             self.require(recorded.is_none(), "token", "the record has a token that is not in the bundle");
             return;
@@ -216,8 +256,7 @@ impl<'a> Sections<'a, '_> {
             "token",
             "the token's claims are not those of the record",
         );
-        self.require(effect == "allow", "token", "a token for an intent that was not allowed");
-        let intent = payload.get("intent");
+        let intent = opening.get("intent");
         let names = |claim: &str, member: &str| {
             let said = text(&token.claims, claim);
             said.is_some() && said == intent.and_then(|intent| text(intent, member))
@@ -233,35 +272,33 @@ impl<'a> Sections<'a, '_> {
         }
     }
 
-    fn uses(&mut self, intent: Option<&Intent<'_>>) {
+    fn uses(&mut self, story: &Story<'a>, intent: Option<&Intent<'_>>) {
         let claims = self.bundle.token.as_ref().map(|token| &token.claims);
-        for payload in self.payloads(&[kind::TOKEN_USED]) {
-            let fits = claims.is_some_and(|claims| {
-                intent.is_some_and(|intent| intent.is_named_by(payload))
-                    && text(payload, "jti") == text(claims, "jti")
-                    && text(payload, "audience").is_some()
-                    && payload.get("audience") == claims.get("aud")
-            });
+        for payload in self.payloads(kind::TOKEN_USED) {
+            let fits = intent.is_some_and(|intent| intent.is_named_by(payload))
+                && text(payload, "jti").is_some()
+                && text(payload, "jti") == story.token()
+                && text(payload, "audience").is_some()
+                && claims.is_none_or(|claims| payload.get("audience") == claims.get("aud"));
             self.require(fits, "token-use", "an entry tells of the use of another token");
         }
     }
 
-    fn approvals(&mut self, intent: Option<&Intent<'_>>) {
-        let recorded: Vec<_> = self.payloads(&[kind::GRANTED, kind::REJECTED]).collect();
-        let same = recorded.iter().copied().eq(&self.bundle.approvals);
-        self.require(same, "approvals", "the approvals are not those of the record");
-        let ours = recorded.iter().all(|payload| intent.is_some_and(|intent| intent.is_named_by(payload)));
-        self.require(ours, "approvals", "an approval is of another intent");
-    }
-
     fn result(&mut self, intent: Option<&Intent<'_>>) {
-        let closed: Vec<_> = self.payloads(&[kind::CLOSED]).collect();
-        let ours = closed.iter().all(|payload| intent.is_some_and(|intent| intent.is_named_by(payload)));
-        self.require(ours, "result", "the entry that closes it is of another intent");
-        let recorded = closed.first().and_then(|payload| text(payload, "result_digest"));
-        let same = recorded == self.bundle.result_digest.as_deref();
-        self.require(same, "result", "the result's digest is not that of the record");
+        let mut closed = self.payloads(kind::CLOSED);
+        let ours = closed.all(|payload| {
+            let is_outcome = text(payload, "outcome").is_some_and(|outcome| OUTCOMES.contains(&outcome));
+            is_outcome && intent.is_some_and(|intent| intent.is_named_by(payload))
+        });
+        self.require(ours, "result", "the entry that closes it is of another intent, or tells no outcome");
+        let recorded = self.payloads(kind::CLOSED).next().and_then(CallResult::of);
+        self.require(recorded == self.bundle.result, "result", "the result is not that of the record");
     }
+}
+
+/// Whether an entry of this type has a decision on an intent.
+fn is_decision(kind: &str) -> bool {
+    [kind::ALLOWED, kind::ESCALATED, kind::DENIED, kind::RELEASED, kind::RELEASE_DENIED].contains(&kind)
 }
 
 /// `{"v":1,"action","resource":{"id","type"},"arguments"}` and nothing else.
@@ -277,8 +314,4 @@ fn is_canonical_form(value: &Value) -> bool {
         && value.get("v").and_then(Value::as_u64) == Some(1)
         && value.get("arguments").is_some_and(Value::is_object)
         && [text(value, "action"), text(resource, "id"), text(resource, "type")].iter().all(Option::is_some)
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
-    value.get(name).and_then(Value::as_str)
 }
