@@ -11,7 +11,7 @@ use chancery_model::{CredentialId, OrgId};
 use chancery_record::Conclusion;
 use chancery_record::releases::CallOutcome;
 use http::{HeaderMap, StatusCode};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::authorize::headers;
 use crate::budget::Budgets;
@@ -114,9 +114,10 @@ async fn another<'a>(
 }
 
 async fn once(sending: &Sending<'_>, means: &Means<'_>, with: Option<&Unsealed>, deadline: Instant) -> Tried {
-    let credential_headers = match authorized(sending, means, with).await {
-        Ok(headers) => headers,
-        Err(code) => return Tried::Unsent(code),
+    let credential_headers = match timeout_at(deadline, authorized(sending, means, with)).await {
+        Ok(Ok(headers)) => headers,
+        Ok(Err(code)) => return Tried::Unsent(code),
+        Err(_) => return Tried::Unsent(FetchError::Unavailable.code()),
     };
     let Ok(target) = Target::parse(&sending.rendered.url) else { return Tried::Unsent("egress_refused") };
     let mut headers = sending.rendered.headers.clone();

@@ -3,6 +3,7 @@
 //! `./bench` builds what is measured and runs all of it. `docs/performance.md` says what the figures
 //! mean and which were measured where.
 
+mod acting;
 mod decide;
 mod egress;
 mod limits;
@@ -97,6 +98,9 @@ fn main() -> anyhow::Result<()> {
         report.verified(&size::verification(&setting)?)?;
     }
     drop(setting);
+    if arguments.wants(acting::NAME) {
+        report.acted(&acting::measure(&arguments.server)?)?;
+    }
     if arguments.wants(scenario::NULL) && arguments.null_server.exists() {
         // Both new: what is recorded already makes no difference between them.
         let setting = Setting::start(&arguments.server, Disk::AsItIs)?;

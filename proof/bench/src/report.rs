@@ -3,6 +3,7 @@
 use std::io::{Write as _, stdout};
 use std::time::Duration;
 
+use crate::acting::Acting;
 use crate::egress::Guard;
 use crate::limits::Limits;
 use crate::load::Outcome;
@@ -54,6 +55,27 @@ impl Report {
             out,
             "egress, an answer that drips: ended after {:.0} ms of 500",
             milliseconds(found.ended_after)
+        )?;
+        Ok(())
+    }
+
+    /// What acting costs. An execution has one request and one commit in common with a decision; its second
+    /// commit is held to be one more write with fdatasync.
+    pub(crate) fn acted(&self, found: &Acting) -> anyhow::Result<()> {
+        let mut out = stdout().lock();
+        let [decision, execution, upstream] =
+            [found.decision, found.execution, found.upstream].map(milliseconds);
+        let added = execution - decision - milliseconds(self.limits.fsync);
+        writeln!(
+            out,
+            "executing, one at a time: p50 {execution:.2} ms, a decision {decision:.2} ms, the upstream alone \
+             {upstream:.2} ms: adds {added:.2} ms besides its two commits (at most 1)"
+        )?;
+        let [median, p99] = found.inbox.map(milliseconds);
+        writeln!(
+            out,
+            "the inbox with {} open approvals: p50 {median:.2} ms, p99 {p99:.2} ms (at most 20)",
+            found.open
         )?;
         Ok(())
     }
