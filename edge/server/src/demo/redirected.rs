@@ -27,6 +27,10 @@ pub(super) async fn tell(story: &mut Story, scene: &Scene, config: &Config) -> a
         "the way out refuses it, before anything is sent there",
     )?;
     story.check(scene.upstream.seen().len() == before + 1, "the gateway was asked once, and not again")?;
+    story.check(
+        answer.at("/data/execution/status") == "outcome_unknown",
+        "the outcome is unknown: the gateway may have acted before it led elsewhere",
+    )?;
 
     let mut config = config.clone();
     config.egress.allow.push("169.254.0.0/16".to_owned());
