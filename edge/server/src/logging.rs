@@ -2,6 +2,7 @@
 //! send is not logged.
 
 use std::io::{self, IsTerminal};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chancery_config::{Log, LogFormat};
 use tracing_subscriber::EnvFilter;
@@ -18,4 +19,36 @@ pub(crate) fn begin(log: Log) {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
     };
+}
+
+/// A log that is kept, for whoever wants to look through it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    /// What was logged so far.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl io::Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Begins to keep all that our own code can say.
+pub(crate) fn keep() -> Kept {
+    let kept = Kept::default();
+    let writer = kept.clone();
+    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(format!("trace,{OTHERS}")));
+    // Fails only when a log was begun already.
+    let _ = lines.with_ansi(false).with_writer(move || writer.clone()).try_init();
+    kept
 }

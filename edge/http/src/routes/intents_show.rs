@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::intents::{seen, status_of};
-use crate::call::standing;
+use crate::call::{ANSWERING, standing};
 use crate::input::Input;
 use crate::{Answer, ApiError, Cx, Events, Inner, Needs, Query, Route};
 
-/// The longest a request waits, in seconds: less than requests may take.
+/// The longest a request may ask to wait, in seconds.
 const LONGEST_WAIT: u32 = 25;
 /// How often a stream says that it is still there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -47,7 +47,7 @@ async fn show(cx: Cx<Needs<IntentsRead>, Query<WaitQuery>>) -> Result<Answer<Int
         let rule = format!("`wait` is at most {LONGEST_WAIT}");
         return Err(ApiError::new(Code::QueryInvalid, rule).at("wait"));
     }
-    let until = Instant::now() + Duration::from_secs(u64::from(seconds));
+    let until = Instant::now() + patience(seconds, cx.app.bounds.request_time);
     let mut news = watch(&cx, id);
     loop {
         let found = detail(&cx, id).await?;
@@ -55,6 +55,11 @@ async fn show(cx: Cx<Needs<IntentsRead>, Query<WaitQuery>>) -> Result<Answer<Int
             return Ok(Answer::read(found));
         }
     }
+}
+
+/// How long a request waits: what it asks for, and shorter than requests may take, or it got no answer.
+fn patience(seconds: u32, request_time: Duration) -> Duration {
+    Duration::from_secs(u64::from(seconds)).min(request_time.saturating_sub(ANSWERING))
 }
 
 fn watch<G: Inner, I: Input>(cx: &Cx<G, I>, intent: IntentId) -> watch::Receiver<()> {
@@ -199,5 +204,20 @@ pub(super) const fn status(state: State) -> ApprovalStatus {
         State::Rejected => ApprovalStatus::Rejected,
         State::Cancelled => ApprovalStatus::Cancelled,
         State::Expired => ApprovalStatus::Expired,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_waits_no_longer_than_it_may_take() {
+        let seconds = Duration::from_secs;
+        assert_eq!(patience(0, seconds(10)), seconds(0));
+        assert_eq!(patience(5, seconds(10)), seconds(5));
+        assert_eq!(patience(25, seconds(10)), seconds(8));
+        assert_eq!(patience(25, seconds(30)), seconds(25));
+        assert_eq!(patience(25, Duration::from_millis(100)), seconds(0));
     }
 }

@@ -1,19 +1,16 @@
 //! `agents`.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use chancery_model::{AgentId, MemberId};
 use clap::Subcommand;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::request::{Page, Request, accepted};
-use super::{Connection, Way};
-use crate::terminal::{Terminal, printable};
+use super::Way;
+use super::newcomer::{NewKey, make};
+use super::request::{Page, Request};
+use crate::terminal::Terminal;
 
 const AT: &str = "/api/v1/agents";
 
@@ -89,53 +86,10 @@ pub(super) async fn run(way: &Way, command: AgentsCommand, terminal: Terminal) -
             let new = json!({ "name": name, "description": description, "owner_id": owner });
             let create = Request::send(Method::POST, AT, new);
             let Some(file) = save_key else { return create.perform(&to, way.json, terminal).await };
-            return create_with_key(&to, create, &name, (&file, audiences), (way.json, terminal)).await;
+            let scopes = AGENT_SCOPES.map(str::to_owned).to_vec();
+            let key = NewKey { holder: "agent", name, scopes, audiences, file };
+            return make(&to, create, key, (way.json, terminal)).await;
         }
     };
     request.perform(&to, way.json, terminal).await
-}
-
-/// Creates an agent and a key for it. The file is made first: a key that can't be kept is not made.
-async fn create_with_key(
-    to: &Connection,
-    create: Request,
-    name: &str,
-    (file, audiences): (&Path, Vec<String>),
-    (as_json, terminal): (bool, Terminal),
-) -> anyhow::Result<()> {
-    let refused = || format!("`{}` can't be made", file.display());
-    let mut kept =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).with_context(refused)?;
-    let made = async {
-        let agent = create.ask(to).await?;
-        accepted(&agent)?;
-        let key = json!({
-            "name": name, "holder": { "type": "agent", "id": agent.at("/data/id") }, "environment": "live",
-            "scopes": AGENT_SCOPES, "audiences": audiences,
-        });
-        let key = Request::send(Method::POST, "/api/v1/api-keys", key).ask(to).await?;
-        accepted(&key)?;
-        anyhow::Ok((agent, key))
-    };
-    let (agent, key) = match made.await {
-        Ok(made) => made,
-        Err(error) => {
-            let _ = std::fs::remove_file(file);
-            return Err(error);
-        }
-    };
-    writeln!(kept, "{}", key.at("/data/secret")).and_then(|()| kept.sync_all()).with_context(refused)?;
-    if as_json {
-        let agent = agent.body.get("data").unwrap_or(&Value::Null);
-        terminal
-            .line(json!({ "data": { "agent": agent, "key_id": key.at("/data/id"), "key_file": file } }))?;
-    } else {
-        terminal.line(format_args!(
-            "agent {} ({})",
-            printable(agent.at("/data/name")),
-            agent.at("/data/id")
-        ))?;
-        terminal.line(format_args!("its key is in {}", file.display()))?;
-    }
-    Ok(())
 }

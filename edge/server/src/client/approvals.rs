@@ -1,13 +1,13 @@
 //! `approvals`.
 
-use anyhow::Context as _;
 use chancery_model::IntentId;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::Way;
 use super::request::{Page, Request, accepted};
-use super::{Answer, Way};
+use super::told::{answers, asked, line, part};
 use crate::terminal::{Style, Terminal, printable};
 
 const AT: &str = "/api/v1/approvals";
@@ -72,10 +72,10 @@ pub(super) async fn run(way: &Way, command: ApprovalsCommand, terminal: Terminal
         }
         ApprovalsCommand::Show { id } => {
             let answer = Request::get(format!("{AT}/{id}")).ask(&to).await?;
-            if way.json || !answer.status.is_success() {
-                terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?;
-            } else {
-                tell(&answer, terminal)?;
+            match answer.body.get("data") {
+                _ if way.json => terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?,
+                Some(data) => tell(data, terminal)?,
+                None => {}
             }
             return accepted(&answer);
         }
@@ -87,44 +87,23 @@ pub(super) async fn run(way: &Way, command: ApprovalsCommand, terminal: Terminal
 }
 
 /// What somebody has to know who is to answer.
-fn tell(answer: &Answer, terminal: Terminal) -> anyhow::Result<()> {
-    let data = answer.body.get("data").context("the answer has no `data`")?;
-    let text = |pointer: &str| data.pointer(pointer).map_or_else(String::new, words);
-    let line = |name: &str, what: &str| terminal.line(format_args!("{name:<9} {}", printable(what)));
-    terminal.line(format_args!("{}  {}", terminal.paint(Style::Bold, text("/status")), text("/id")))?;
-    line("asks", &format!("{} {}", text("/requester/type"), text("/requester/id")))?;
-    if data.pointer("/intent/on_behalf_of").is_some_and(|member| !member.is_null()) {
-        line("for", &text("/intent/on_behalf_of"))?;
-    }
-    line("action", &text("/intent/canonical/action"))?;
-    let resource = "/intent/canonical/resource";
-    line("on", &format!("{}/{}", text(&format!("{resource}/type")), text(&format!("{resource}/id"))))?;
-    let arguments = data.pointer("/intent/canonical/arguments").and_then(Value::as_object);
-    for (name, value) in arguments.into_iter().flatten() {
-        line("with", &format!("{name} = {value}"))?;
-    }
-    line("through", &text("/intent/connector"))?;
-    line("risk", &text("/risk/score"))?;
+fn tell(data: &Value, terminal: Terminal) -> anyhow::Result<()> {
+    let status = terminal.paint(Style::Bold, printable(&part(data, "/status")));
+    terminal.line(format_args!("{status}  intent {}", printable(&part(data, "/id"))))?;
+    line(terminal, "asks", &format!("{} {}", part(data, "/requester/type"), part(data, "/requester/id")))?;
+    line(terminal, "since", &part(data, "/requested_at"))?;
+    asked(data, terminal)?;
+    line(terminal, "risk", &part(data, "/risk/score"))?;
     for reason in data.pointer("/reasons").and_then(Value::as_array).into_iter().flatten() {
-        line("why", reason.get("message").map_or_else(String::new, words).as_str())?;
+        line(terminal, "why", &part(reason, "/message"))?;
     }
     for needed in data.pointer("/requirements").and_then(Value::as_array).into_iter().flatten() {
-        let part = |name: &str| needed.get(name).map_or_else(String::new, words);
-        line("needed", &format!("{} × {}", part("approvals"), part("role")))?;
+        line(terminal, "needed", &format!("{} × {}", part(needed, "/approvals"), part(needed, "/role")))?;
     }
-    for given in data.pointer("/answers").and_then(Value::as_array).into_iter().flatten() {
-        let part = |name: &str| given.get(name).map_or_else(String::new, words);
-        line("answer", &format!("{} by {} at {}", part("answer"), part("member_id"), part("at")))?;
+    answers(data, terminal)?;
+    if data.get("own") == Some(&Value::Bool(true)) {
+        line(terminal, "own", "you stand behind it, and can't answer it")?;
     }
-    line("until", &text("/expires_at"))?;
-    line("hash", &text("/intent/hash"))?;
-    Ok(())
-}
-
-fn words(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
+    line(terminal, "until", &part(data, "/expires_at"))?;
+    line(terminal, "hash", &part(data, "/intent/hash"))
 }

@@ -1,16 +1,17 @@
 //! The commands, and the request that each is.
 
-use chancery_model::{AgentId, KeyId, MemberId, Role, Timestamp};
+use chancery_model::{AgentId, KeyId, MemberId, Timestamp};
 use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::agents::{self, AgentsCommand};
 use super::approvals::{self, ApprovalsCommand};
-use super::connectors::ConnectorsCommand;
+use super::connectors::{self, ConnectorsCommand};
 use super::delegations::DelegationsCommand;
 use super::emergency::EmergencyCommand;
 use super::intents::{self, IntentsCommand};
+use super::members::{self, MembersCommand};
 use super::policies::{ActionsCommand, PacksCommand, PoliciesCommand};
 use super::request::{Page, Request, Show, escaped};
 use super::signing_keys::SigningKeysCommand;
@@ -77,16 +78,16 @@ pub async fn run(command: ClientCommand, terminal: Terminal) -> anyhow::Result<(
     let (way, request) = match command {
         ClientCommand::Agents { way, command } => return agents::run(&way, command, terminal).await,
         ClientCommand::Approvals { way, command } => return approvals::run(&way, command, terminal).await,
+        ClientCommand::Connectors { way, command } => return connectors::run(&way, command, terminal).await,
         ClientCommand::Intents { way, command } => return intents::run(&way, command, terminal).await,
+        ClientCommand::Members { way, command } => return members::run(&way, command, terminal).await,
         ClientCommand::Me { way, command: MeCommand::Show } => (way, Request::get("/api/v1/me")),
         ClientCommand::Keys { way, command } => (way, command.request()),
-        ClientCommand::Members { way, command } => (way, command.request()),
         ClientCommand::Delegations { way, command } => (way, command.request()),
         ClientCommand::SigningKeys { way, command } => (way, command.request()),
         ClientCommand::Packs { way, command } => (way, command.request()),
         ClientCommand::Actions { way, command } => (way, command.request()?),
         ClientCommand::Policies { way, command } => (way, command.request()?),
-        ClientCommand::Connectors { way, command } => (way, command.request()?),
         ClientCommand::Tokens { way, command } => (way, command.request()?),
         ClientCommand::Settings { way, command } => (way, command.request()),
         ClientCommand::Emergency { way, command } => (way, command.request()),
@@ -154,8 +155,8 @@ pub struct NewKey {
     /// `live` or `test`.
     #[arg(long, default_value = "live")]
     environment: String,
-    /// What it may do; again for each.
-    #[arg(long = "scope", required = true, value_name = "SCOPE")]
+    /// What it may do; again for each, or with commas between them.
+    #[arg(long = "scope", required = true, value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<String>,
     /// Whose tokens it may redeem; again for each.
     #[arg(long = "audience", value_name = "AUDIENCE")]
@@ -206,78 +207,6 @@ impl KeysCommand {
             Self::Revoke { id, reason } => {
                 Request::send(Method::POST, format!("{AT}/{id}/revoke"), json!({ "reason": reason }))
             }
-        }
-    }
-}
-
-/// `members`.
-#[derive(Debug, Subcommand)]
-pub enum MembersCommand {
-    /// List members.
-    List(Page),
-    /// Show one member.
-    Show {
-        /// The member's id.
-        id: MemberId,
-    },
-    /// Create a member.
-    Create {
-        /// The name others see.
-        name: String,
-        /// The address mail goes to.
-        #[arg(long)]
-        email: String,
-        /// `viewer`, `operator`, `approver` or `admin`.
-        #[arg(long)]
-        role: Role,
-    },
-    /// Give a member another name.
-    Rename {
-        /// The member's id.
-        id: MemberId,
-        /// The new name.
-        name: String,
-    },
-    /// Give a member another role.
-    Role {
-        /// The member's id.
-        id: MemberId,
-        /// `viewer`, `operator`, `approver` or `admin`.
-        role: Role,
-    },
-    /// Remove a member: their keys and those they made stop at once.
-    Remove {
-        /// The member's id.
-        id: MemberId,
-    },
-}
-
-impl MembersCommand {
-    fn request(self) -> Request {
-        const AT: &str = "/api/v1/members";
-        match self {
-            Self::List(page) => Request::list(
-                AT,
-                &page,
-                &[
-                    ("ID", "/id"),
-                    ("NAME", "/name"),
-                    ("ROLE", "/role"),
-                    ("REMOVED", "/removed_at"),
-                    ("EMAIL", "/email"),
-                ],
-            ),
-            Self::Show { id } => Request::get(format!("{AT}/{id}")),
-            Self::Create { name, email, role } => {
-                Request::send(Method::POST, AT, json!({ "name": name, "email": email, "role": role }))
-            }
-            Self::Rename { id, name } => {
-                Request::send(Method::PATCH, format!("{AT}/{id}"), json!({ "name": name }))
-            }
-            Self::Role { id, role } => {
-                Request::send(Method::PATCH, format!("{AT}/{id}"), json!({ "role": role }))
-            }
-            Self::Remove { id } => Request::order(Method::DELETE, format!("{AT}/{id}")),
         }
     }
 }

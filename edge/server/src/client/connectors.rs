@@ -9,15 +9,18 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::Way;
 use super::policies::json_in;
-use super::request::{Page, Request};
+use super::request::{Page, Request, accepted};
+use super::told::{line, part};
+use crate::terminal::{Style, Terminal, printable};
 
 /// `connectors`.
 #[derive(Debug, Subcommand)]
 pub enum ConnectorsCommand {
     /// List connectors.
     List(Page),
-    /// Show one connector, with its credentials but for their secrets.
+    /// Show one connector, with its credentials but for their secrets, and its circuit breakers.
     Show {
         /// The connector's id.
         id: ConnectorId,
@@ -54,12 +57,25 @@ pub enum ConnectorsCommand {
         /// The connector's id.
         id: ConnectorId,
     },
+    /// Call what its definition says tells whether it works, with its credential; fails if it does not.
+    Test {
+        /// The connector's id.
+        id: ConnectorId,
+    },
+    /// Close a connector's circuit breaker: calls are made again.
+    Reset {
+        /// The connector's id.
+        id: ConnectorId,
+        /// For the record.
+        #[arg(long)]
+        reason: String,
+    },
     /// Retire a connector for good, and destroy its credentials.
     Retire {
         /// The connector's id.
         id: ConnectorId,
     },
-    /// Pause a connector: no token for it is minted or redeemed.
+    /// Pause a connector: no token for it is minted or redeemed, and it is not called.
     Pause {
         /// The connector's id.
         id: ConnectorId,
@@ -89,9 +105,84 @@ pub struct Change {
     definition: Option<PathBuf>,
 }
 
+const AT: &str = "/api/v1/connectors";
+
+/// Does one of them.
+pub(super) async fn run(way: &Way, command: ConnectorsCommand, terminal: Terminal) -> anyhow::Result<()> {
+    let to = way.connect()?;
+    let tell = match command {
+        ConnectorsCommand::Show { .. } => tell_connector,
+        ConnectorsCommand::Test { .. } => tell_test,
+        _ => return command.request()?.perform(&to, way.json, terminal).await,
+    };
+    let answer = command.request()?.ask(&to).await?;
+    if way.json {
+        terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?;
+    }
+    accepted(&answer)?;
+    let data = answer.body.get("data").unwrap_or(&Value::Null);
+    if !way.json {
+        tell(data, terminal)?;
+    }
+    // What does not work is this program's failure too.
+    if data.get("works") == Some(&Value::Bool(false)) {
+        bail!("the connector does not work");
+    }
+    Ok(())
+}
+
+fn tell_connector(data: &Value, terminal: Terminal) -> anyhow::Result<()> {
+    let name = terminal.paint(Style::Bold, printable(&part(data, "/name")));
+    terminal.line(format_args!("{name}  connector {}", printable(&part(data, "/id"))))?;
+    line(terminal, "at", &part(data, "/definition/base_url"))?;
+    for (name, _) in data.pointer("/definition/operations").and_then(Value::as_object).into_iter().flatten() {
+        line(terminal, "does", name)?;
+    }
+    for (name, pointer) in [
+        ("made", "/created_at"),
+        ("paused", "/paused_at"),
+        ("because", "/pause_reason"),
+        ("retired", "/retired_at"),
+    ] {
+        let what = part(data, pointer);
+        if !what.is_empty() {
+            line(terminal, name, &what)?;
+        }
+    }
+    for one in data.get("credentials").and_then(Value::as_array).into_iter().flatten() {
+        let until = match part(one, "/ends_at").as_str() {
+            "" => String::new(),
+            at => format!(", ends {at}"),
+        };
+        let (kind, state) = (part(one, "/kind"), part(one, "/state"));
+        line(terminal, "key", &format!("{kind}, {state}, since {}{until}", part(one, "/created_at")))?;
+    }
+    for one in data.get("breakers").and_then(Value::as_array).into_iter().flatten() {
+        let until = match part(one, "/open_until").as_str() {
+            "" => String::new(),
+            at => format!(", open until {at}"),
+        };
+        let (state, host) = (part(one, "/state"), part(one, "/host"));
+        line(terminal, "breaker", &format!("{state} at {host}, failures {}{until}", part(one, "/failures")))?;
+    }
+    Ok(())
+}
+
+fn tell_test(data: &Value, terminal: Terminal) -> anyhow::Result<()> {
+    let works = data.get("works") == Some(&Value::Bool(true));
+    let (style, word) = if works { (Style::Good, "works") } else { (Style::Bad, "does not work") };
+    terminal.line(terminal.paint(style, word))?;
+    for (name, pointer) in [("HTTP", "/http_status"), ("code", "/code")] {
+        let what = part(data, pointer);
+        if !what.is_empty() {
+            line(terminal, name, &what)?;
+        }
+    }
+    Ok(())
+}
+
 impl ConnectorsCommand {
-    pub(super) fn request(self) -> anyhow::Result<Request> {
-        const AT: &str = "/api/v1/connectors";
+    fn request(self) -> anyhow::Result<Request> {
         let order = |id: ConnectorId, word: &str, reason: String| {
             Request::send(Method::POST, format!("{AT}/{id}/{word}"), json!({ "reason": reason }))
         };
@@ -120,6 +211,8 @@ impl ConnectorsCommand {
             Self::RemoveCredentials { id } => {
                 Request::order(Method::DELETE, format!("{AT}/{id}/credentials"))
             }
+            Self::Test { id } => Request::order(Method::POST, format!("{AT}/{id}/test")),
+            Self::Reset { id, reason } => order(id, "reset", reason),
             Self::Retire { id } => Request::order(Method::POST, format!("{AT}/{id}/retire")),
             Self::Pause { id, reason } => order(id, "pause", reason),
             Self::Resume { id, reason } => order(id, "resume", reason),

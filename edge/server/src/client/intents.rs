@@ -11,8 +11,9 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::request::{Page, Request, Show, accepted};
+use super::told::{self, Wanted, concluded};
 use super::{Answer, Connection, Way};
-use crate::terminal::{Style, Terminal, printable};
+use crate::terminal::Terminal;
 
 const AT: &str = "/api/v1/intents";
 
@@ -44,6 +45,11 @@ pub enum IntentsCommand {
     },
     /// Fetch the token of an escalated intent that people agreed to.
     Token {
+        /// The intent's id.
+        id: IntentId,
+    },
+    /// Have an escalated intent executed that people agreed to; fails unless it succeeds.
+    Execute {
         /// The intent's id.
         id: IntentId,
     },
@@ -79,6 +85,9 @@ pub struct Submission {
     /// Only decide: no token.
     #[arg(long)]
     no_token: bool,
+    /// Have the connector called at once, in place of a token; fails unless that succeeds.
+    #[arg(long, requires = "connector", conflicts_with = "no_token")]
+    execute: bool,
     /// The member on whose behalf the agent asks.
     #[arg(long, value_name = "MEMBER")]
     on_behalf_of: Option<String>,
@@ -148,11 +157,23 @@ pub(super) async fn run(way: &Way, command: IntentsCommand, terminal: Terminal) 
         }
         IntentsCommand::Show { id, wait } => {
             let wait = wait.map_or_else(String::new, |seconds| format!("?wait={seconds}"));
-            Request::get(format!("{AT}/{id}{wait}"))
+            let answer = Request::get(format!("{AT}/{id}{wait}")).ask(&to).await?;
+            match answer.body.get("data") {
+                Some(data) if !way.json => told::intent(data, terminal)?,
+                _ if way.json => as_it_came(&answer, terminal)?,
+                _ => {}
+            }
+            return accepted(&answer);
         }
         IntentsCommand::Token { id } => {
             let answer = to.ask(Method::POST, &format!("{AT}/{id}/token"), Some(&json!({}))).await?;
-            return told(&answer, way.json, terminal);
+            shown(&answer, way.json, terminal)?;
+            return concluded(&answer, Wanted::Decision);
+        }
+        IntentsCommand::Execute { id } => {
+            let answer = to.ask(Method::POST, &format!("{AT}/{id}/execute"), Some(&json!({}))).await?;
+            shown(&answer, way.json, terminal)?;
+            return concluded(&answer, Wanted::Execution);
         }
         IntentsCommand::Cancel { id, reason } => {
             Request::send(Method::POST, format!("{AT}/{id}/cancel"), json!({ "reason": reason }))
@@ -176,75 +197,24 @@ async fn submit(
     let mut body = wanted.subject.members();
     body.extend(wanted.context.map(|context| ("context".to_owned(), context)));
     body.extend(wanted.connector.map(|connector| ("connector".to_owned(), connector.into())));
-    body.insert("token".to_owned(), (!wanted.no_token).into());
+    body.insert("token".to_owned(), (!wanted.no_token && !wanted.execute).into());
+    body.insert("execute".to_owned(), wanted.execute.into());
     body.extend(wanted.on_behalf_of.map(|member| ("on_behalf_of".to_owned(), member.into())));
     let answer = to.ask(Method::POST, AT, Some(&Value::Object(body))).await?;
-    if as_json {
-        terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?;
-    } else {
-        tell(&answer, terminal)?;
-    }
+    shown(&answer, as_json, terminal)?;
     if let (Some(file), Ok(id)) = (&wanted.save_evidence, answer.at("/data/id").parse()) {
         save_evidence(to, id, file, terminal).await?;
     }
-    if !as_json && answer.at("/error/code") == Code::IntentDenied.as_str() {
-        bail!("{}: the intent is denied", Code::IntentDenied);
-    }
-    accepted(&answer)
+    concluded(&answer, if wanted.execute { Wanted::Execution } else { Wanted::Decision })
 }
 
 /// An answer that holds a decision, for people or as it came.
-fn told(answer: &Answer, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
-    if as_json {
-        terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?;
-    } else {
-        tell(answer, terminal)?;
-    }
-    accepted(answer)
+fn shown(answer: &Answer, as_json: bool, terminal: Terminal) -> anyhow::Result<()> {
+    if as_json { as_it_came(answer, terminal) } else { told::verdict(answer, terminal) }
 }
 
-/// The decision, for people.
-fn tell(answer: &Answer, terminal: Terminal) -> anyhow::Result<()> {
-    let effect = answer.at("/data/decision/effect");
-    if effect.is_empty() {
-        return Ok(());
-    }
-    let style = if effect == "allow" { Style::Good } else { Style::Bad };
-    terminal.line(format_args!("{}  intent {}", terminal.paint(style, effect), answer.at("/data/id")))?;
-    if let Some(score) = answer.body.pointer("/data/decision/risk/score") {
-        terminal.line(format_args!("risk   {score}"))?;
-    }
-    for reason in
-        answer.body.pointer("/data/decision/reasons").and_then(Value::as_array).into_iter().flatten()
-    {
-        let text =
-            reason.get("message").and_then(Value::as_str).map_or_else(|| reason.to_string(), str::to_owned);
-        terminal.line(format_args!("reason {}", printable(&text)))?;
-    }
-    let needed = answer.body.pointer("/data/approval/requirements").and_then(Value::as_array);
-    for requirement in needed.into_iter().flatten() {
-        let part = |name: &str| requirement.get(name).cloned().unwrap_or_default();
-        let role = part("role");
-        let within = part("timeout_seconds")
-            .as_u64()
-            .map_or_else(String::new, |seconds| format!(" within {}", humane(seconds)));
-        let line = format!("needed {} × {}{within}", part("approvals"), role.as_str().unwrap_or("?"));
-        terminal.line(printable(&line))?;
-    }
-    if let token @ [_, ..] = answer.at("/data/token").as_bytes() {
-        terminal.line(format_args!("token  {}", printable(&String::from_utf8_lossy(token))))?;
-        terminal.line(format_args!("until  {}", printable(answer.at("/data/token_expires_at"))))?;
-    }
-    Ok(())
-}
-
-/// Seconds as people say them: the largest unit that divides them.
-fn humane(seconds: u64) -> String {
-    let (unit, name) = [(86_400, "d"), (3_600, "h"), (60, "min")]
-        .into_iter()
-        .find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit))
-        .unwrap_or((1, "s"));
-    format!("{} {name}", seconds / unit)
+fn as_it_came(answer: &Answer, terminal: Terminal) -> anyhow::Result<()> {
+    Ok(terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?)
 }
 
 /// Writes the evidence of an intent to a file, once its entries are under a checkpoint.
@@ -273,7 +243,6 @@ mod tests {
         assert_eq!(argument("note=a=b"), Ok(("note".to_owned(), json!("a=b"))));
         assert_eq!(argument("ids=[1,2]"), Ok(("ids".to_owned(), json!([1, 2]))));
         assert!(argument("amount").is_err());
-        assert_eq!([14_400, 90, 60, 172_800].map(humane), ["4 h", "90 s", "1 min", "2 d"]);
         assert_eq!(resource("Payment/a/b"), Ok(json!({ "type": "Payment", "id": "a/b" })));
         assert!(resource("Payment").is_err());
         assert!(object("[]").is_err() && object("{").is_err() && object("{}").is_ok());

@@ -5,13 +5,13 @@ use chancery_evidence::{Trust, verify};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::allowed::Allowed;
+use super::escalated::AMOUNT;
 use super::scene::{INTENTS, Scene};
 use super::story::Story;
 
-pub(super) async fn tell(story: &mut Story, scene: &Scene, allowed: &Allowed) -> anyhow::Result<()> {
-    story.step("The evidence of the first intent, verified offline; a changed copy is refused")?;
-    let path = format!("{INTENTS}/{}/evidence", allowed.id);
+pub(super) async fn tell(story: &mut Story, scene: &Scene, intent: &str) -> anyhow::Result<()> {
+    story.step("The evidence of the refund of 5000 EUR, verified offline; a changed copy is refused")?;
+    let path = format!("{INTENTS}/{intent}/evidence");
     let bundle = story.ask(&scene.agent, (Method::GET, &path), None).await?;
     story.check(bundle.status == 200, "the bundle is one JSON file")?;
     std::fs::write(scene.folder.join("evidence.json"), &bundle.text)?;
@@ -24,14 +24,17 @@ pub(super) async fn tell(story: &mut Story, scene: &Scene, allowed: &Allowed) ->
             story.say(line)?;
         }
     }
+    let agreed = bundle.body.get("approvals").and_then(Value::as_array).map_or(0, Vec::len);
+    let closed = bundle.body.get("result_digest").is_some_and(Value::is_string);
     let what = match &proven {
-        Ok(_) => "it proves the intent, its decision and its token".to_owned(),
+        Ok(_) => "it proves the intent, its decision, who agreed, and what came of the call".to_owned(),
         Err(findings) => findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     };
-    story.check(proven.is_ok_and(|report| report.org == scene.org), &what)?;
+    let whole = agreed == 2 && closed && proven.is_ok_and(|report| report.org == scene.org);
+    story.check(whole, &what)?;
 
     let changed = with_other_amount(&bytes).context("the bundle has no amount")?;
-    story.say("a copy says 4000 in place of 40")?;
+    story.say(&format!("a copy says 4000 in place of {AMOUNT}"))?;
     let refused = verify(&changed, &trust);
     let findings = refused.err().unwrap_or_default();
     let what = match findings.first() {

@@ -1,4 +1,4 @@
-//! The scene: two organizations, two agents, one policy pack.
+//! The scene: two organizations, the people of one, its agents, its gateway, one policy pack.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,12 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::story::{Speaker, Story};
+use super::upstream::Upstream;
 use crate::assemble::Running;
 use crate::client::Connection;
 use crate::founding::{Founded, Founding};
 
-/// Who redeems the tokens.
+/// Who carries out refunds: the connector, and the audience of tokens.
 pub(super) const CONNECTOR: &str = "payment-gateway";
 /// The route of intents.
 pub(super) const INTENTS: &str = "/api/v1/intents";
@@ -25,12 +26,18 @@ pub(super) const VERIFY: &str = "/api/v1/tokens/verify";
 pub(super) struct Scene {
     /// The organization that the story is about.
     pub(super) org: OrgId,
-    /// Its admin.
-    pub(super) admin: Speaker,
+    /// Its admin, who made its people.
+    pub(super) founder: Speaker,
+    /// The operator, who made the agent and owns it.
+    pub(super) owner: Person,
+    /// Two people who answer what others ask.
+    pub(super) approvers: [Person; 2],
     /// The agent that asks.
     pub(super) agent: Speaker,
     /// The system that carries out what a token allows.
     pub(super) gateway: Speaker,
+    /// The same system, as it is called.
+    pub(super) upstream: Upstream,
     /// The admin of another organization.
     pub(super) stranger: Speaker,
     /// What verifiers trust.
@@ -41,26 +48,58 @@ pub(super) struct Scene {
     pub(super) folder: PathBuf,
 }
 
+/// A member with a key.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub(super) id: String,
+    pub(super) speaker: Speaker,
+}
+
+/// Who is enlisted: a name, what it is, and what its key may do.
+type Newcomer = (&'static str, &'static str, &'static [&'static str]);
+
+const OWNER: Newcomer =
+    ("Olga", "operator", &["agents:manage", "keys:manage", "intents:submit", "intents:read"]);
+const APPROVERS: [Newcomer; 2] = [
+    ("Ada", "approver", &["approvals:read", "approvals:decide"]),
+    ("Ben", "approver", &["approvals:read", "approvals:decide"]),
+];
+
 impl Scene {
-    pub(super) async fn set(story: &mut Story, running: &Running, folder: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn set(
+        story: &mut Story,
+        running: &Running,
+        upstream: Upstream,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         story.step("The scene")?;
         story.say(
-            "Acme and Globex are organizations. Acme has an agent, refund-bot, and a payment gateway.",
+            "Acme and Globex are organizations. Acme's founder made an operator, Olga, and two approvers,",
         )?;
+        story.say("Ada and Ben. Olga made the agent refund-bot. The payment gateway is a system to call.")?;
         let acme = running.books.found(Founding::new("Acme", None)?).await?;
         let globex = running.books.found(Founding::new("Globex", None)?).await?;
         let server = Connection::new(&format!("http://{}", running.address), None)?;
-        let admin = speaker(&server, "Acme's admin", &acme.admin_key)?;
-        let agent =
-            enlist(story, &server, &admin, "refund-bot", json!(["intents:submit", "intents:read"])).await?;
-        let gateway = enlist(story, &server, &admin, CONNECTOR, json!(["tokens:verify"])).await?;
-        let pack = story.ask(&admin, (Method::POST, "/api/v1/policies/packs/payments/apply"), None).await?;
+        let founder = speaker(&server, "Acme's founder", &acme.admin_key)?;
+        let owner = person(story, &server, &founder, OWNER).await?;
+        let [one, other] = APPROVERS;
+        let approvers =
+            [person(story, &server, &founder, one).await?, person(story, &server, &founder, other).await?];
+        let scopes: &[&str] = &["intents:submit", "intents:read"];
+        let agent = enlist(story, &server, &owner.speaker, ("refund-bot", "agent", scopes)).await?;
+        let gateway = enlist(story, &server, &founder, (CONNECTOR, "agent", &["tokens:verify"])).await?;
+        let pack = "/api/v1/policies/packs/payments/apply";
+        let pack = story.ask(&founder, (Method::POST, pack), None).await?;
         story.check(pack.status.is_success(), "the policy pack `payments` is in force")?;
+        connect(story, &founder, &upstream).await?;
         Ok(Self {
             org: acme.org,
-            admin,
+            founder,
+            owner,
+            approvers,
             agent,
             gateway,
+            upstream,
             stranger: speaker(&server, "Globex's admin", &globex.admin_key)?,
             vkey: running.vkey.to_string(),
             checkpoints: folder.join("checkpoints.log"),
@@ -95,7 +134,7 @@ pub(super) async fn found(
     name: &'static str,
 ) -> anyhow::Result<(Founded, Speaker)> {
     let founded = running.books.found(Founding::new(name, None)?).await?;
-    let connection = scene.admin.connection.with_key(Some(&founded.admin_key))?;
+    let connection = scene.founder.connection.with_key(Some(&founded.admin_key))?;
     Ok((founded, Speaker { name, connection }))
 }
 
@@ -103,21 +142,69 @@ fn speaker(server: &Connection, name: &'static str, key: &SecretString) -> anyho
     Ok(Speaker { name, connection: server.with_key(Some(key))? })
 }
 
+/// Tells Acme's server where the gateway is and what to authenticate with there. It is led elsewhere if the
+/// gateway says so: once.
+async fn connect(story: &mut Story, founder: &Speaker, upstream: &Upstream) -> anyhow::Result<()> {
+    let definition = json!({
+        "base_url": format!("http://{}", upstream.address),
+        "redirects": 1,
+        "operations": {
+            "payments.refund": {
+                "method": "POST", "path": "/payments/{resource.id}/refunds", "body": "arguments",
+                "headers": { "idempotency-key": "{intent.id}" },
+            },
+            "payments.read": { "method": "GET", "path": "/payments/{resource.id}" },
+        },
+    });
+    let new = json!({ "name": CONNECTOR, "definition": definition });
+    let made = story.ask(founder, (Method::POST, "/api/v1/connectors"), Some(&new)).await?;
+    let path = format!("/api/v1/connectors/{}/credentials", made.at("/data/id"));
+    let credential = json!({ "kind": "bearer", "token": upstream.credential });
+    let written = story.ask(founder, (Method::POST, &path), Some(&credential)).await?;
+    story.check(written.status == 201, "the gateway's credential is written: nobody reads it again")
+}
+
+/// A member with a key of their own.
+async fn person(
+    story: &Story,
+    server: &Connection,
+    by: &Speaker,
+    (name, role, scopes): Newcomer,
+) -> anyhow::Result<Person> {
+    let email = format!("{}@acme.example", name.to_lowercase());
+    let new = json!({ "name": name, "email": email, "role": role });
+    let made = story.ask(by, (Method::POST, "/api/v1/members"), Some(&new)).await?;
+    let id = made.at("/data/id").to_owned();
+    let speaker = key(story, server, by, (name, "member", scopes), &id).await?;
+    Ok(Person { id, speaker })
+}
+
 /// An agent with a key of its own.
 async fn enlist(
     story: &Story,
     server: &Connection,
-    admin: &Speaker,
-    name: &'static str,
-    scopes: Value,
+    by: &Speaker,
+    newcomer: Newcomer,
 ) -> anyhow::Result<Speaker> {
-    let agent = story.ask(admin, (Method::POST, "/api/v1/agents"), Some(&json!({ "name": name }))).await?;
-    let redeems = scopes.as_array().is_some_and(|scopes| scopes.contains(&json!("tokens:verify")));
+    let new = json!({ "name": newcomer.0 });
+    let agent = story.ask(by, (Method::POST, "/api/v1/agents"), Some(&new)).await?;
+    key(story, server, by, newcomer, agent.at("/data/id")).await
+}
+
+/// A key for somebody, and them speaking with it.
+pub(super) async fn key(
+    story: &Story,
+    server: &Connection,
+    by: &Speaker,
+    (name, holder, scopes): Newcomer,
+    id: &str,
+) -> anyhow::Result<Speaker> {
+    let redeems = scopes.contains(&"tokens:verify");
     let key = json!({
-        "name": name, "holder": { "type": "agent", "id": agent.at("/data/id") }, "environment": "live",
+        "name": name, "holder": { "type": holder, "id": id }, "environment": "live",
         "scopes": scopes, "audiences": if redeems { json!([CONNECTOR]) } else { json!([]) },
     });
-    let key = story.ask(admin, (Method::POST, "/api/v1/api-keys"), Some(&key)).await?;
+    let key = story.ask(by, (Method::POST, "/api/v1/api-keys"), Some(&key)).await?;
     let secret = key.at("/data/secret");
     ensure!(!secret.is_empty(), "no key for {name}");
     speaker(server, name, &secret.to_owned().into()).context("the new key")

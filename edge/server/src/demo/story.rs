@@ -1,9 +1,12 @@
 //! How the story is told: numbered steps, what was asked, what came back, whether it held.
 
+use std::sync::{Mutex, PoisonError};
+
 use http::Method;
 use serde_json::Value;
 
 use crate::client::{Answer, Connection};
+use crate::logging::Kept;
 use crate::terminal::{Style, Terminal, printable};
 
 /// The longest a request or an answer is shown.
@@ -23,15 +26,19 @@ pub(super) struct Story {
     steps: usize,
     held: usize,
     failed: usize,
+    /// All that the server answered.
+    heard: Mutex<String>,
+    /// All that it logged.
+    log: Kept,
 }
 
 impl Story {
-    pub(super) fn begin(terminal: Terminal) -> anyhow::Result<Self> {
+    pub(super) fn begin(terminal: Terminal, log: Kept) -> anyhow::Result<Self> {
         terminal.line(terminal.paint(Style::Bold, "Chancery: an agent asks before it acts."))?;
         terminal.line(
             "A server of its own with an embedded Postgres, in a temporary folder; every request is real.",
         )?;
-        Ok(Self { terminal, steps: 0, held: 0, failed: 0 })
+        Ok(Self { terminal, steps: 0, held: 0, failed: 0, heard: Mutex::default(), log })
     }
 
     /// Begins a step.
@@ -59,7 +66,20 @@ impl Story {
         self.terminal.line(format_args!("    {}", self.terminal.paint(Style::Dim, line)))?;
         let answer = who.connection.ask(method, path, body).await?;
         self.terminal.line(format_args!("    ← {}", cut(&gist(&answer))))?;
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.push_str(&String::from_utf8_lossy(&answer.text));
+        drop(heard);
         Ok(answer)
+    }
+
+    /// All that the server answered so far.
+    pub(super) fn heard(&self) -> String {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All that it logged so far.
+    pub(super) fn logged(&self) -> String {
+        self.log.text()
     }
 
     /// Says whether something held.
@@ -87,11 +107,16 @@ impl Story {
 fn shown(body: &Value) -> String {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     if body.get("action").is_none() {
-        return text("/name").to_owned();
+        let said = ["/name", "/role", "/reason"].into_iter().map(text).find(|said| !said.is_empty());
+        return said.unwrap_or_default().to_owned();
     }
     let arguments = body.get("arguments").map(Value::to_string).unwrap_or_default();
-    let token = if body.get("token").is_some() { "the token, for " } else { "" };
-    format!("{token}{} {}/{} {arguments}", text("/action"), text("/resource/type"), text("/resource/id"))
+    let how = match (body.get("token"), body.get("execute")) {
+        (Some(_), _) => "the token, for ",
+        (None, Some(_)) => "execute ",
+        (None, None) => "",
+    };
+    format!("{how}{} {}/{} {arguments}", text("/action"), text("/resource/type"), text("/resource/id"))
 }
 
 /// What an answer comes down to.
@@ -115,6 +140,11 @@ fn gist(answer: &Answer) -> String {
     }
     if !answer.at("/data/token").is_empty() {
         add("a token, good once".to_owned());
+    }
+    if answer.body.pointer("/data/execution").is_some() {
+        add(format!("the call {}", answer.at("/data/execution/status")));
+    } else if answer.body.pointer("/data/decision").is_none() && !answer.at("/data/status").is_empty() {
+        add(answer.at("/data/status").to_owned());
     }
     if answer.body.pointer("/data/decision").is_none() && !answer.at("/error/message").is_empty() {
         add(answer.at("/error/message").to_owned());
