@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::{ApiError, App};
 
 /// What is left of a request's time for its answer.
-const ANSWERING: Duration = Duration::from_secs(2);
+pub(crate) const ANSWERING: Duration = Duration::from_secs(2);
 /// How often closing is tried while the record does not answer, and with which pause: less than the time
 /// after which the outcome counts as unknown.
 const TRIES: u32 = 10;

@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::intents::{seen, status_of};
-use crate::call::standing;
+use crate::call::{ANSWERING, standing};
 use crate::input::Input;
 use crate::{Answer, ApiError, Cx, Events, Inner, Needs, Query, Route};
 
-/// The longest a request waits, in seconds: less than requests may take.
+/// The longest a request may ask to wait, in seconds. It waits less where requests may take less.
 const LONGEST_WAIT: u32 = 25;
 /// How often a stream says that it is still there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -47,7 +47,8 @@ async fn show(cx: Cx<Needs<IntentsRead>, Query<WaitQuery>>) -> Result<Answer<Int
         let rule = format!("`wait` is at most {LONGEST_WAIT}");
         return Err(ApiError::new(Code::QueryInvalid, rule).at("wait"));
     }
-    let until = Instant::now() + Duration::from_secs(u64::from(seconds));
+    let most = cx.app.bounds.request_time.saturating_sub(ANSWERING);
+    let until = Instant::now() + Duration::from_secs(u64::from(seconds)).min(most);
     let mut news = watch(&cx, id);
     loop {
         let found = detail(&cx, id).await?;
