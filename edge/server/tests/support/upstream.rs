@@ -146,8 +146,10 @@ impl Shared {
             self.pass("whole", &account);
             let (status, body) =
                 if account.starts_with(ILL) { (500, "{}".to_owned()) } else { (200, answer_of(&account)) };
+            // Nobody else is to be held with it.
+            let close = if account.starts_with("answered") { "connection: close\r\n" } else { "" };
             let answer = format!(
-                "HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                "HTTP/1.1 {status} Said\r\n{close}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()
             );
             let (first, second) = answer.split_at(answer.len() - body.len() / 2);
