@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use chancery_approve::{Told, announce};
 use chancery_record::releases::{ANSWERS_KEPT_SECONDS, forget_answers, orphans};
 use chancery_record::{Actor, RecordError, Recorder};
 use chancery_store::{Scope, Store};
@@ -51,6 +52,10 @@ pub async fn sweep(store: &Store, recorder: &Recorder) -> anyhow::Result<usize> 
                 tracing::error!(org = %orphan.org, intent = %orphan.intent,
                     "a call was opened and nobody closed it: its outcome is unknown");
                 ended += 1;
+                let told = Told { org: orphan.org, intent: orphan.intent };
+                if let Err(error) = announce(store, told).await {
+                    tracing::warn!(%error, "who waits does not hear that a call ended");
+                }
             }
             Err(RecordError::Released) => {}
             Err(error) => tracing::warn!(org = %orphan.org, %error, "a call is closed later"),

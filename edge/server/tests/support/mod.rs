@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod bank;
+pub(crate) mod calls;
 pub(crate) mod things;
+pub(crate) mod upstream;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
