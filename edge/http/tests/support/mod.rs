@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod bank;
 pub(crate) mod office;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 
 use std::num::NonZeroU32;
@@ -36,7 +38,7 @@ use chancery_store::{Migration, PoolSizes, Scope, Store, migrate};
 use chancery_testkit::{TestDatabase, TestPostgres, password};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::Connection as _;
@@ -49,12 +51,38 @@ pub(crate) const BURST: u32 = 200;
 
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) meters: PrometheusRecorder,
     app: Arc<App>,
     router: Router,
     roles: RoleRights,
-    database: TestDatabase,
     signer: Arc<CheckpointSigner>,
-    folder: tempfile::TempDir,
+    ground: Ground,
+}
+
+/// What servers beside each other share.
+#[derive(Clone)]
+struct Ground {
+    clock: Arc<ManualClock>,
+    custody: Arc<Custody>,
+    database: Arc<TestDatabase>,
+    folder: Arc<tempfile::TempDir>,
+}
+
+/// In what a server differs from those of other tests.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) bounds: Bounds,
+    /// Requests a key can make before it is told to wait.
+    pub(crate) burst: u32,
+    /// Whom it trusts, beside the system's authorities.
+    pub(crate) roots_pem: Vec<u8>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let bounds = Bounds { body_bytes: 4_096, ..Bounds::default() };
+        Self { bounds, burst: BURST, roots_pem: Vec::new() }
+    }
 }
 
 /// An organization with its admin and the admin's key.
@@ -108,32 +136,52 @@ async fn database() -> TestDatabase {
         .unwrap()
 }
 
+impl Ground {
+    async fn new() -> Self {
+        let folder = tempfile::TempDir::new().unwrap();
+        let custody = Custody::create(&folder.path().join("kek.toml"), &SystemRandom).unwrap();
+        Self {
+            clock: Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000))),
+            custody: Arc::new(custody),
+            database: Arc::new(database().await),
+            folder: Arc::new(folder),
+        }
+    }
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
-        Self::with(Bounds { body_bytes: 4_096, ..Bounds::default() }, |logins| logins).await
+        Self::set_up(Setup::default()).await
     }
 
     pub(crate) async fn bounded(bounds: Bounds) -> Self {
-        Self::with(bounds, |logins| logins).await
+        Self::set_up(Setup { bounds, ..Setup::default() }).await
     }
 
     /// A server that reaches its database by these logins.
     #[allow(dead_code, reason = "one of the tests that share this uses it")]
     pub(crate) async fn over(logins: impl FnOnce(Logins) -> Logins) -> Self {
-        Self::with(Bounds::default(), logins).await
+        let setup = Setup { bounds: Bounds::default(), ..Setup::default() };
+        Self::on(Ground::new().await, setup, logins).await
     }
 
-    async fn with(bounds: Bounds, logins: impl FnOnce(Logins) -> Logins) -> Self {
-        let database = database().await;
-        let folder = tempfile::TempDir::new().unwrap();
-        let custody = Arc::new(Custody::create(&folder.path().join("kek.toml"), &SystemRandom).unwrap());
-        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(1_800_000_000_000_000)));
+    pub(crate) async fn set_up(setup: Setup) -> Self {
+        Self::on(Ground::new().await, setup, |logins| logins).await
+    }
+
+    /// Another server over the same database.
+    pub(crate) async fn beside(&self, setup: Setup) -> Self {
+        Self::on(self.ground.clone(), setup, |logins| logins).await
+    }
+
+    async fn on(ground: Ground, setup: Setup, logins: impl FnOnce(Logins) -> Logins) -> Self {
+        let (clock, bounds, burst) = (Arc::clone(&ground.clock), setup.bounds, setup.burst);
         let (time, random): (Arc<dyn Clock>, Arc<dyn Random>) =
             (Arc::clone(&clock) as _, Arc::new(SystemRandom));
         let (store, right) = Store::connect(
-            &logins(database.logins()),
+            &logins(ground.database.logins()),
             PoolSizes::default(),
-            custody,
+            Arc::clone(&ground.custody),
             Arc::clone(&time),
             Arc::clone(&random),
         )
@@ -149,6 +197,7 @@ impl World {
         // The tests' upstreams.
         let local = || vec!["127.0.0.1/32".parse().unwrap()];
         let rules = Rules { allow: local(), allow_plain_http: local(), ..Rules::default() };
+        let way_out = Settings { rules, extra_roots_pem: setup.roots_pem, ..Settings::default() };
         let signing = SigningKey::generate(Algorithm::EdDsa).unwrap();
         let signer = Arc::new(CheckpointSigner::new("test".to_owned(), signing).unwrap());
         let meters = PrometheusBuilder::new().build_recorder();
@@ -162,7 +211,7 @@ impl World {
                 Arc::new(LastUsed::new()),
             ),
             entrance: Entrance::new(store.clone(), epochs),
-            limits: Limits::new(rate(60, BURST), rate(60, 2 * BURST), Arc::clone(&time)),
+            limits: Limits::new(rate(60, burst), rate(60, 2 * burst), Arc::clone(&time)),
             signing_keys: SigningKeys::default(),
             key_pool: KeyPool::fill(Stock { rs256: 1, es256: 1, eddsa: 1 }),
             policies: PolicyCache::new(Vec::new()),
@@ -170,7 +219,7 @@ impl World {
             witness: Witness::new(signer.vkey().clone(), Outside::default()),
             executor: Executor::new(
                 store.clone(),
-                Egress::new(Settings { rules, ..Settings::default() }).unwrap(),
+                Egress::new(way_out).unwrap(),
                 Arc::clone(&time),
                 Arc::clone(&random),
             ),
@@ -186,7 +235,7 @@ impl World {
             store,
         });
         let router = metrics::with_local_recorder(&meters, || router(&app, routes()));
-        Self { clock, app, router, roles, database, signer, folder }
+        Self { clock, meters, app, router, roles, signer, ground }
     }
 
     /// The time, as a number that grows.
@@ -198,14 +247,22 @@ impl World {
     /// Signs what stands in the records, as a server does every second.
     pub(crate) async fn checkpoint(&self) -> Trust {
         let (recorder, signer) = (self.app.recorder.clone(), Arc::clone(&self.signer));
-        let file = self.folder.path().join("checkpoints");
+        let file = self.ground.folder.path().join("checkpoints");
         Checkpointer::open(recorder, signer, &file).await.unwrap().tick().await.unwrap();
         Trust::parse(&self.signer.vkey().to_string()).unwrap()
     }
 
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.app.recorder
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.app.store
+    }
+
     /// The database, around every lock.
     pub(crate) async fn superuser(&self) -> PgConnection {
-        PgConnection::connect_with(&self.database.superuser()).await.unwrap()
+        PgConnection::connect_with(&self.ground.database.superuser()).await.unwrap()
     }
 
     pub(crate) async fn found(&self, slug: &str) -> Org {

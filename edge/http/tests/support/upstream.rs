@@ -8,8 +8,12 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use http::{HeaderMap, Response, StatusCode};
+use sqlx::postgres::PgConnection;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+
+use super::tls::{Authority, Tls};
 
 /// What it was asked.
 #[derive(Clone, Debug)]
@@ -19,6 +23,9 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// Of the intent in `x-intent`, when the request came: the state of its release and the place of the
+    /// entry that opened it. Looked up by a watching upstream.
+    pub(crate) release: Option<(String, i64)>,
 }
 
 /// How it answers a path.
@@ -31,12 +38,16 @@ pub(crate) enum Behaviour {
     Leads(String),
     /// It never answers.
     Hangs,
+    /// A token endpoint: it grants a token that begins so and ends with how many it granted, once this
+    /// lets it.
+    Grants(&'static str, Arc<Semaphore>),
 }
 
 #[derive(Clone, Default)]
 struct Shared {
     seen: Arc<Mutex<Vec<Seen>>>,
     behaviours: Arc<Mutex<HashMap<String, Behaviour>>>,
+    watch: Option<Arc<tokio::sync::Mutex<PgConnection>>>,
 }
 
 pub(crate) struct Upstream {
@@ -53,12 +64,32 @@ impl Drop for Upstream {
 
 impl Upstream {
     pub(crate) async fn start() -> Self {
+        Self::serve(Shared::default(), None).await
+    }
+
+    /// One that looks up, by this connection, how the call that reaches it stands in the record.
+    pub(crate) async fn watching(connection: PgConnection) -> Self {
+        let watch = Some(Arc::new(tokio::sync::Mutex::new(connection)));
+        Self::serve(Shared { watch, ..Shared::default() }, None).await
+    }
+
+    /// One that is reached by TLS, with a certificate of this authority.
+    pub(crate) async fn secured(authority: &Authority) -> Self {
+        Self::serve(Shared::default(), Some(authority)).await
+    }
+
+    async fn serve(shared: Shared, authority: Option<&Authority>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Shared::default();
+        let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(answer).with_state(shared.clone());
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, shared, task }
+        let (scheme, task) = match authority.map(|authority| authority.acceptor("127.0.0.1")) {
+            None => ("http", tokio::spawn(async move { axum::serve(listener, router).await.unwrap() })),
+            Some(acceptor) => {
+                let tls = Tls { listener, acceptor };
+                ("https", tokio::spawn(async move { axum::serve(tls, router).await.unwrap() }))
+            }
+        };
+        Self { url: format!("{scheme}://{address}"), shared, task }
     }
 
     /// How it answers a path from here on.
@@ -76,7 +107,9 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let behaviour = shared.behaviours.lock().unwrap().get(parts.uri.path()).cloned();
     let authorization = parts.headers.get("authorization").map(|it| it.to_str().unwrap().to_owned());
+    let release = released(&shared, &parts.headers).await;
     shared.seen.lock().unwrap().push(Seen {
+        release,
         method: parts.method.to_string(),
         path: parts.uri.to_string(),
         headers: parts.headers,
@@ -93,8 +126,26 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body
             tokio::time::sleep(Duration::from_secs(3_600)).await;
             (500, "")
         }
+        Behaviour::Grants(token, gate) => {
+            drop(gate.acquire().await.unwrap());
+            let path = parts.uri.to_string();
+            let count = shared.seen.lock().unwrap().iter().filter(|seen| seen.path == path).count();
+            let granted =
+                format!(r#"{{"access_token":"{token}{count}","token_type":"Bearer","expires_in":3600}}"#);
+            return Response::new(Body::from(granted));
+        }
     };
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response
+}
+
+async fn released(shared: &Shared, headers: &HeaderMap) -> Option<(String, i64)> {
+    let intent: uuid::Uuid = headers.get("x-intent")?.to_str().unwrap().parse().unwrap();
+    let mut connection = shared.watch.as_ref()?.lock().await;
+    sqlx::query_as("SELECT state, seq FROM releases WHERE intent_id = $1")
+        .bind(intent)
+        .fetch_optional(&mut *connection)
+        .await
+        .unwrap()
 }
