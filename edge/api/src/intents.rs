@@ -191,7 +191,7 @@ pub struct Execution {
     /// Why it did not succeed, in a stable word; said in the first answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// What came back, for a day: as JSON where it is JSON.
+    /// What came back, for a day, to whoever asked: as JSON where it is JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub answer: Option<Value>,

@@ -66,7 +66,11 @@ async fn close(app: &App, finished: Finished) -> Result<Execution, ApiError> {
                 tracing::warn!(%error, "how a call ended is recorded later");
                 sleep(PAUSE).await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(%error, org = %told.org, intent = %told.intent, "how a call ended is not recorded");
+                // Whatever it was, also what else a request is run again for: the call was made.
+                return Err(RecordError::Unavailable.into());
+            }
         }
     }
     app.waits.wake(told);

@@ -12,6 +12,9 @@
 mod acting;
 mod support;
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use acting::{Holder, Office, Wanted, steps};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use support::World;
@@ -19,7 +22,7 @@ use support::World;
 /// How many sequences are tried: `PROPTEST_CASES`, or many where all rounds of long tests are asked for.
 fn cases() -> u32 {
     let named = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
-    named.unwrap_or(if std::env::var_os("CHANCERY_FULL").is_some() { 400 } else { 12 })
+    named.unwrap_or(if std::env::var_os("CHANCERY_FULL").is_some() { 1_000 } else { 50 })
 }
 
 #[test]
@@ -28,11 +31,17 @@ fn nothing_is_carried_out_but_what_may_be_whatever_happens() {
     let world = runtime.block_on(World::start());
     let config =
         Config { cases: cases(), failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
+    let happened = Mutex::new(BTreeMap::<String, usize>::new());
     let outcome = TestRunner::new(config).run(&steps(), |steps| {
         let run = || {
             runtime.block_on(async {
                 let mut office = Office::open(&world).await;
                 office.run(&steps).await;
+                let mut happened = happened.lock().unwrap();
+                *happened.entry("calls".to_owned()).or_default() += office.watch.calls();
+                for (kind, count) in office.watch.kinds {
+                    *happened.entry(kind).or_default() += count;
+                }
             });
         };
         // A sequence that fails is made shorter.
@@ -44,6 +53,7 @@ fn nothing_is_carried_out_but_what_may_be_whatever_happens() {
     if let Err(error) = outcome {
         panic!("{error}");
     }
+    println!("{happened:?}");
 }
 
 /// That the sequences above can succeed at all, and that the model and the server agree on why not.

@@ -1,5 +1,7 @@
 //! Closing a call: how it ended is recorded, whatever has changed since it was opened.
 
+use std::fmt;
+
 use chancery_crypto::sha256;
 use chancery_evidence::{Hex, kind};
 use chancery_model::{IntentId, OrgId, ijson};
@@ -13,7 +15,6 @@ use crate::releases::{Call, CallOutcome, Closing, Orphan, answer_context};
 use crate::{Engaged, RecordError, Recorder};
 
 /// How a call ended.
-#[derive(Debug)]
 pub struct Conclusion {
     /// The outcome.
     pub outcome: CallOutcome,
@@ -25,6 +26,20 @@ pub struct Conclusion {
     pub attempts: u32,
     /// What came back, for its caller; kept sealed for a day.
     pub answer: Option<Vec<u8>>,
+}
+
+/// What came back is for whoever asked, and not for a log: its length is shown.
+impl fmt::Debug for Conclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { outcome, status, code, attempts, answer } = self;
+        f.debug_struct("Conclusion")
+            .field("outcome", outcome)
+            .field("status", status)
+            .field("code", code)
+            .field("attempts", attempts)
+            .field("answer_bytes", &answer.as_ref().map(Vec::len))
+            .finish()
+    }
 }
 
 impl Recorder {

@@ -45,6 +45,8 @@ pub(super) fn routes() -> Vec<Route> {
 const RELEASING: &[Code] = &[
     Code::IntentDenied,
     Code::OrganizationHalted,
+    Code::EnvironmentHalted,
+    Code::ConnectorPaused,
     Code::IntentNotEscalated,
     Code::ApprovalPending,
     Code::ApprovalEnded,
@@ -57,6 +59,7 @@ const RELEASING: &[Code] = &[
 const EXECUTING: &[Code] = &[
     Code::IntentDenied,
     Code::OrganizationHalted,
+    Code::EnvironmentHalted,
     Code::ConnectorPaused,
     Code::IntentNotEscalated,
     Code::ApprovalPending,

@@ -153,7 +153,10 @@ async fn detail<G: Inner, I: Input>(cx: &Cx<G, I>, id: IntentId) -> Result<Inten
     let part = |name: &str| payload.get(name).cloned().unwrap_or_default();
     let execution = match released.as_ref().map(|released| &released.what) {
         Some(ReleasedFor::Call(call)) => {
-            let answer = call.answer(cx.keyring(), org, id).await?;
+            // What came back is for whoever asked; how it ended, for whoever may see the intent.
+            let caller = cx.entered().caller().principal().id().to_string();
+            let own = payload.pointer("/principal/id").and_then(|id| id.as_str()) == Some(caller.as_str());
+            let answer = if own { call.answer(cx.keyring(), org, id).await? } else { None };
             Some(standing(call, answer, now))
         }
         _ => None,
