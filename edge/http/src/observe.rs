@@ -38,6 +38,7 @@ pub(crate) fn describe_meters() {
     metrics::describe_counter!("http_requests_total", "Requests answered, by route and class of status.");
     metrics::describe_histogram!("http_request_seconds", metrics::Unit::Seconds, "Time to answer.");
     chancery_record::meters::describe();
+    chancery_execute::meters::describe();
 }
 
 /// The word of a method in logs and meters: a client can't make new ones.

@@ -192,24 +192,7 @@ impl Running {
             background::flush_last_used(store(), last_used, stop_working.clone()),
         );
         background::guard(&work, &lost, "meters", background::tidy_meters(metrics, stop_working.clone()));
-        background::guard(
-            &work,
-            &lost,
-            "idempotency",
-            background::forget_idempotency_keys(store(), stop_working.clone()),
-        );
-        background::guard(
-            &work,
-            &lost,
-            "signing_keys",
-            tend::tend_forever(store(), books.recorder.clone(), stop_working.clone()),
-        );
-        background::guard(
-            &work,
-            &lost,
-            "sweep",
-            sweep::sweep_forever(store(), books.recorder.clone(), stop_working.clone()),
-        );
+        look_after(&books, &work, (&lost, &stop_working));
         background::guard(&work, &lost, "checkpoints", checkpointer.run(every, stop()));
         background::guard(
             &work,
@@ -261,6 +244,15 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// Begins what time alone brings about.
+fn look_after(books: &Books, work: &TaskTracker, (lost, stop): (&CancellationToken, &CancellationToken)) {
+    let (store, recorder) = (|| books.store.clone(), || books.recorder.clone());
+    let forget = background::forget_idempotency_keys(store(), stop.clone());
+    background::guard(work, lost, "idempotency", forget);
+    background::guard(work, lost, "signing_keys", tend::tend_forever(store(), recorder(), stop.clone()));
+    background::guard(work, lost, "sweep", sweep::sweep_forever(store(), recorder(), stop.clone()));
 }
 
 async fn open_checkpointer(

@@ -24,6 +24,7 @@ pub mod breaker;
 mod budget;
 mod bulkhead;
 mod executor;
+pub mod meters;
 mod oauth;
 mod probe;
 mod send;
