@@ -154,6 +154,10 @@ impl Scene {
         self.place.is(&self.server.address);
     }
 
+    fn judge(&self) {
+        Record::read(&mut self.admin()).judge(&self.upstream, &self.known.successes.lock().unwrap());
+    }
+
     /// Kills the server while a call is at each point. Gives the payout that was one of them.
     fn kill_at_every_point(&mut self, round: usize) -> String {
         let accounts: Vec<String> =
@@ -177,9 +181,12 @@ impl Scene {
             kill_process(Pid::from_raw(this.server.pid().cast_signed()).unwrap(), Signal::KILL).unwrap();
         });
         self.kill();
-        for account in &accounts {
-            let answer = transfer(&mut self.agent(), account).unwrap();
-            let state = self.known.note(account, &answer);
+        self.judge();
+        let again: Vec<Answer> =
+            accounts.iter().map(|account| transfer(&mut self.agent(), account).unwrap()).collect();
+        self.judge();
+        for (account, answer) in accounts.iter().zip(&again) {
+            let state = self.known.note(account, answer);
             let state = state.unwrap_or_else(|| panic!("{account}: {}", answer.json()));
             let may = if account.starts_with("answered") { &["open", "succeeded"][..] } else { &["open"] };
             assert!(may.contains(&state.as_str()), "{account} is {state}");
@@ -228,10 +235,8 @@ fn a_server_killed_at_any_point_of_a_call_calls_nothing_unrecorded_nothing_twice
     let mut scene = Scene::start();
     let (points, load) = kills();
     let payouts: Vec<String> = (0..points).map(|round| scene.kill_at_every_point(round)).collect();
-    let successes = scene.known.successes.lock().unwrap().clone();
-    Record::read(&mut scene.admin()).judge(&scene.upstream, &successes);
     scene.kill_under_load(load);
-    Record::read(&mut scene.admin()).judge(&scene.upstream, &scene.known.successes.lock().unwrap());
+    scene.judge();
     // Somebody waits for one of them, and hears of its end from the sweep.
     let waited = scene.agent().get(&format!("/api/v1/intents/{}?wait=20", payouts[0])).unwrap();
     assert_eq!(text(&waited.data(), "/execution/status"), "outcome_unknown", "nobody told who waits");
