@@ -193,7 +193,7 @@ async fn what_was_approved_is_decided_on_again_by_what_is_so_then() {
 async fn a_second_person_is_somebody_whom_the_first_did_not_make() {
     let office = Office::open().await;
     let world = &office.world;
-    // An admin who is no stranger to nobody behind the request, and a member they made.
+    // An admin whom nobody behind the request is related to, and a member they made.
     let admin = person(world, &office.org.key, "admin").await;
     let made = person(world, &admin.key, "approver").await;
     let intent = office.ask(&office.agent_key, 7).await;
@@ -201,6 +201,11 @@ async fn a_second_person_is_somebody_whom_the_first_did_not_make() {
     refused(&office.answer(&made.key, &intent, "approve").await, 403, "approver_not_distinct");
     let taken = office.answer(&office.approvers[0].key, &intent, "approve").await;
     assert_eq!(text(&taken.json(), "/data/status"), "approved");
+    // To refuse, one person is enough.
+    let intent = office.ask(&office.agent_key, 7).await;
+    assert_eq!(office.answer(&admin.key, &intent, "approve").await.status, 200);
+    let taken = office.answer(&made.key, &intent, "reject").await;
+    assert_eq!(text(&taken.json(), "/data/status"), "rejected");
 }
 
 #[tokio::test]

@@ -120,7 +120,8 @@ pub async fn answer(
         return Err(AnswerError::Role);
     }
     let mut agreed = circle.agreed(&given, &escalation);
-    if agreed.iter().any(|one| circle.lineage.are_one(one.id, person.id)) {
+    // It takes one to refuse, whoever that is beside those who agreed.
+    if answer == Answer::Approve && agreed.iter().any(|one| circle.lineage.are_one(one.id, person.id)) {
         return Err(AnswerError::NotAnother);
     }
     note(scoped, approver, (intent, answer), now).await?;
