@@ -23,12 +23,15 @@ static GENUINE: LazyLock<Genuine> = LazyLock::new(|| {
     let keys = SampleKeys::generate();
     let mut bundles: Vec<Bundle> = SEEDS.iter().map(|seed| sample(*seed, &keys).bundle).collect();
     bundles.push(example(&keys).bundle);
+    let any = |shows: fn(&Bundle) -> bool| assert!(bundles.iter().any(shows), "the samples show too little");
+    any(|bundle| bundle.released.is_some() && bundle.token.is_some());
+    any(|bundle| bundle.result.is_some());
     Genuine { trust: Trust::parse(&keys.trust()).unwrap(), bundles }
 });
 
 /// A bundle that verifies shows nothing but what stands in the record of which it speaks: parts may be
 /// missing from it, none may be other than they were signed, and what is missing of an entry that is shown is
-/// told, as is the use of a token.
+/// told, as is the use of a token, a release and the end of a call.
 ///
 /// # Panics
 /// When that does not hold.
@@ -93,14 +96,24 @@ fn judge(bytes: &[u8]) {
         assert_eq!(entry.leaf, genuine.leaf);
         assert!(entry.payload.is_none() || entry.payload == genuine.payload, "a payload was made up");
     }
-    let used = shown.entries.iter().find(|entry| entry.leaf.contains("\"type\":\"token.used\""));
-    assert_eq!(report.token.and_then(|token| token.used), used.map(|entry| entry.seq), "a use is hidden");
+    let place = |kind: &str| {
+        let of_kind = format!("\"type\":\"{kind}\"");
+        shown.entries.iter().find(|entry| entry.leaf.contains(&of_kind)).map(|entry| entry.seq)
+    };
+    let used = report.token.and_then(|token| token.used);
+    assert_eq!(used, place("token.used"), "a use is hidden");
+    assert_eq!(report.released, place("intent.released"), "a release is hidden");
+    assert_eq!(report.closed.map(|closed| closed.seq), place("intent.closed"), "a result is hidden");
     let bare = shown.entries.iter().filter(|entry| entry.payload.is_none()).map(|entry| entry.seq);
     assert!(bare.eq(report.without_payload.iter().map(|entry| entry.seq)), "a missing payload is hidden");
     let same = |shown: &Option<Value>, genuine: &Option<Value>| shown.is_none() || shown == genuine;
     assert!(same(&shown.intent, &signed.intent), "the intent is another");
     assert!(same(&shown.principal, &signed.principal), "the principal is another");
     assert!(same(&shown.decision, &signed.decision), "the decision is another");
+    assert!(same(&shown.released, &signed.released), "the second decision is another");
+    assert!(same(&shown.execution, &signed.execution), "the call is another");
+    assert!(shown.result.is_none() || shown.result == signed.result, "the result is another");
+    assert!(shown.approvals.iter().all(|it| signed.approvals.contains(it)), "an approval was made up");
     if let (Some(shown), Some(signed)) = (&shown.token, &signed.token) {
         assert_eq!(shown.claims, signed.claims, "the token is another");
     }
