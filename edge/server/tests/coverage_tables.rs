@@ -66,6 +66,8 @@ impl Table {
             (_, "uuid") => "gen_random_uuid()".to_owned(),
             (_, "bytea") => "decode(repeat('ab', 32), 'hex')".to_owned(),
             ("scopes", _) => "'{agents:read}'::text[]".to_owned(),
+            ("behind", _) => "ARRAY[gen_random_uuid()]".to_owned(),
+            (_, "timestamp with time zone[]") => "'{}'::timestamptz[]".to_owned(),
             (_, "text[]") => "'{}'::text[]".to_owned(),
             (_, "boolean") => "false".to_owned(),
             (_, "timestamp with time zone") => "now()".to_owned(),
@@ -101,6 +103,11 @@ const NULLABLE: &[(&str, &str)] = &[
     ("revocations", "target"),
     ("connector_credentials", "superseded_at"),
     ("connector_credentials", "ends_at"),
+    ("escalations", "ended_at"),
+    ("escalations", "good_until"),
+    ("releases", "connector"),
+    ("releases", "unknown_at"),
+    ("releases", "closed_at"),
 ];
 
 /// A text that the column's check takes.
@@ -109,7 +116,10 @@ fn word(table: &str, column: &str) -> &'static str {
         (_, "role") => "viewer",
         (_, "algorithm" | "token_algorithm") => "RS256",
         ("signing_keys", "state") => "active",
-        (_, "holder_kind" | "principal_kind") => "agent",
+        ("escalations", "state") => "pending",
+        ("releases", "state") => "token",
+        ("approvals", "answer") => "approve",
+        (_, "holder_kind" | "principal_kind" | "requester_kind") => "agent",
         (_, "environment") => "live",
         ("connectors", "kind") => "http",
         ("connector_credentials", "kind") => "bearer",

@@ -17,8 +17,17 @@ use crate::database::{Database, migrations};
 use crate::installation;
 
 /// The tables that the committer writes, for every organization: `docs/adr/0003`.
-pub const RECORD: [&str; 7] =
-    ["checkpoints", "entries", "heads", "idempotency", "intents", "tiles", "token_uses"];
+pub const RECORD: [&str; 9] = [
+    "checkpoints",
+    "entries",
+    "escalations",
+    "heads",
+    "idempotency",
+    "intents",
+    "releases",
+    "tiles",
+    "token_uses",
+];
 
 /// Tables without `org_id`, each with its reason.
 pub const INSTALLATION: &[(&str, &str)] = &[
@@ -33,6 +42,10 @@ pub const GUARDED: &[(&str, &str)] = &[
     ("find_api_key", "gives one row, to who holds the whole key"),
     ("touch_api_keys", "counts uses of keys that exist in the organization named; gives a number"),
     ("signing_keys_due", "gives ids of keys that are due, a bounded number"),
+    ("escalations_due", "gives ids of escalations whose time is over, a bounded number"),
+    ("breaker_probe", "counts a probe of a connector that exists in the organization named; gives yes or no"),
+    ("breaker_note", "counts how a call of such a connector ended; gives yes or no"),
+    ("breaker_abandon", "counts a probe of such a connector less; gives nothing"),
 ];
 
 /// Examines the installation of a configuration.
