@@ -53,7 +53,11 @@ fn nothing_is_carried_out_but_what_may_be_whatever_happens() {
     if let Err(error) = outcome {
         panic!("{error}");
     }
-    println!("{happened:?}");
+    // Sequences in which nothing happens would prove nothing.
+    let happened = happened.into_inner().unwrap();
+    for kind in ["calls", "intent.escalated", "approval.granted"] {
+        assert!(happened.get(kind).is_some_and(|count| *count > 0), "{kind}: {happened:?}");
+    }
 }
 
 /// That the sequences above can succeed at all, and that the model and the server agree on why not.

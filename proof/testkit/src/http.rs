@@ -140,6 +140,23 @@ fn connect(address: &str) -> anyhow::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
+/// A chunked body (RFC 9112 §7.1), to its end.
+fn chunks(connection: &mut BufReader<TcpStream>) -> anyhow::Result<Vec<u8>> {
+    let (mut body, mut line) = (Vec::new(), String::new());
+    loop {
+        line.clear();
+        connection.read_line(&mut line)?;
+        let length = usize::from_str_radix(line.trim_end(), 16).context("no length of a chunk")?;
+        let mut chunk = vec![0; length + 2];
+        connection.read_exact(&mut chunk)?;
+        chunk.truncate(length);
+        if chunk.is_empty() {
+            return Ok(body);
+        }
+        body.append(&mut chunk);
+    }
+}
+
 fn receive(connection: &mut BufReader<TcpStream>) -> anyhow::Result<(Answer, bool)> {
     let mut line = String::new();
     connection.read_line(&mut line)?;
@@ -157,7 +174,7 @@ fn receive(connection: &mut BufReader<TcpStream>) -> anyhow::Result<(Answer, boo
             answer.body = vec![0; length?];
             connection.read_exact(&mut answer.body)?;
         }
-        None if answer.header("transfer-encoding").is_some() => bail!("a chunked answer is not read here"),
+        None if answer.header("transfer-encoding").is_some() => answer.body = chunks(connection)?,
         None => {}
     }
     let keep = answer.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"));

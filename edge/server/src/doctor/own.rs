@@ -42,6 +42,7 @@ pub const GUARDED: &[(&str, &str)] = &[
     ("find_api_key", "gives one row, to who holds the whole key"),
     ("touch_api_keys", "counts uses of keys that exist in the organization named; gives a number"),
     ("signing_keys_due", "gives ids of keys that are due, a bounded number"),
+    ("connector_credentials_ended", "gives ids of credentials whose time is over, a bounded number"),
     ("escalations_due", "gives ids of escalations whose time is over, a bounded number"),
     ("breaker_probe", "counts a probe of a connector that exists in the organization named; gives yes or no"),
     ("breaker_note", "counts how a call of such a connector ended; gives yes or no"),
