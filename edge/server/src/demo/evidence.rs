@@ -25,7 +25,7 @@ pub(super) async fn tell(story: &mut Story, scene: &Scene, intent: &str) -> anyh
         }
     }
     let agreed = bundle.body.get("approvals").and_then(Value::as_array).map_or(0, Vec::len);
-    let closed = bundle.body.get("result_digest").is_some_and(Value::is_string);
+    let closed = bundle.body.pointer("/result/outcome").and_then(Value::as_str) == Some("succeeded");
     let what = match &proven {
         Ok(_) => "it proves the intent, its decision, who agreed, and what came of the call".to_owned(),
         Err(findings) => findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
