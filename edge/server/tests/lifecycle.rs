@@ -21,6 +21,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use chancery_model::IntentId;
 use chancery_server::client::Connection;
 use chancery_testkit::Client;
 use http::Method;
@@ -272,8 +273,8 @@ fn commands(readme: &str, section: &str) -> Vec<String> {
 #[test]
 fn the_tour_of_the_readme_works_as_it_is_written() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
-    let tour = commands(&readme, "A tour in ten lines");
-    assert_eq!(tour.len(), 10, "{tour:#?}");
+    let tour = commands(&readme, "A tour");
+    assert_eq!(tour.len(), EXPECTED.len(), "{tour:#?}");
     let world = World::start();
     let elsewhere = folder();
     let path = std::env::var("PATH").unwrap();
@@ -293,27 +294,51 @@ fn the_tour_of_the_readme_works_as_it_is_written() {
     };
     let key = tour[0].replace("chn_live_…", &world.admin_key);
     assert_ne!(key, tour[0], "the first line does not take the key");
-    let mut told: Vec<String> = Vec::new();
-    for (number, line) in tour.iter().enumerate().skip(1) {
-        let token = told.get(4).and_then(|told| told.split_whitespace().find(|word| word.starts_with("eyJ")));
-        let line = line.replace("eyJ…", token.unwrap_or("eyJ…"));
-        told.resize(number, String::new());
-        told.push(succeeded(&perform(&key, &line)));
+    let mut told = vec![String::new()];
+    let word = |told: &[String], line: usize, is_it: fn(&str) -> bool| {
+        told.get(line).and_then(|told| told.split_whitespace().find(|word| is_it(word))).map(str::to_owned)
+    };
+    let filled = |told: &[String], line: &str| {
+        let token = word(told, ALLOWED, |word| word.starts_with("eyJ"));
+        let intent = word(told, ESCALATED, |word| word.parse::<IntentId>().is_ok());
+        line.replace("eyJ…", &token.unwrap_or_default()).replace("0190…", &intent.unwrap_or_default())
+    };
+    for line in tour.iter().skip(1) {
+        let output = perform(&key, &filled(&told, line));
+        told.push(succeeded(&output));
     }
-    let expected =
-        ["", "admin", "", "payments.refund", "allow", "billing", "escalate", "✓ verified", "token.used", ""];
-    for (number, part) in expected.into_iter().enumerate() {
-        assert!(told[number].contains(part), "`{}` told no `{part}`:\n{}", tour[number], told[number]);
+    for ((line, told), part) in tour.iter().zip(&told).zip(EXPECTED) {
+        assert!(told.contains(part), "`{line}` told no `{part}`:\n{told}");
     }
-    // What the comments say of the second time, and of the end.
-    let again =
-        tour[5].replace("eyJ…", told[4].split_whitespace().find(|word| word.starts_with("eyJ")).unwrap());
-    refused(&perform(&key, &again), "organization_halted");
-    refused(&perform(&key, &tour[4]), "organization_halted");
-    let resume = "chancery emergency resume --reason over";
-    succeeded(&perform(&key, resume));
+    // What the comments say of the second time, and of a drill.
+    let again = filled(&told, &tour[ALLOWED + 1]);
     refused(&perform(&key, &again), "token_replayed");
+    succeeded(&perform(&key, "chancery emergency halt --reason drill"));
+    refused(&perform(&key, &tour[ALLOWED]), "organization_halted");
+    succeeded(&perform(&key, "chancery emergency resume --reason over"));
+    succeeded(&perform(&key, &tour[ALLOWED]));
 }
+
+/// What each line of the README's tour tells.
+const EXPECTED: &[&str] = &[
+    "",
+    "admin",
+    "",
+    "",
+    "",
+    "allow",
+    "billing",
+    "",
+    "escalate",
+    "payments.refund",
+    "approved",
+    "eyJ",
+    "✓ verified",
+    "token.used",
+];
+/// The lines that submit an intent which is allowed, and one that people have to agree to.
+const ALLOWED: usize = 5;
+const ESCALATED: usize = 8;
 
 #[tokio::test]
 async fn crashes_of_either_process_are_recovered() {
