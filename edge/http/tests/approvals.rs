@@ -228,6 +228,33 @@ async fn an_answer_counts_in_no_higher_role_than_it_was_given_in() {
 }
 
 #[tokio::test]
+async fn a_test_key_answers_and_releases_nothing_that_is_live() {
+    let office = Office::open().await;
+    let world = &office.world;
+    let intent = office.ask(&office.agent_key, 9).await;
+    let of = async |by: &str, kind: &str, id: &str, scopes: &[&str]| {
+        let wanted =
+            json!({"name": "t", "holder": {"type": kind, "id": id}, "environment": "test", "scopes": scopes});
+        let made = world.call(by, "POST", "/api/v1/api-keys", wanted).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        world.clock.advance_seconds(1);
+        text(&made.json(), "/data/secret")
+    };
+    let approver = of(&office.org.key, "member", &office.approvers[0].id, &["approvals:decide"]).await;
+    let agent = of(&office.operator.key, "agent", &office.agent, &["intents:submit"]).await;
+    for how in ["approve", "reject", "withdraw"] {
+        refused(&office.answer(&approver, &intent, how).await, 404, "not_found");
+    }
+    let cancel = format!("/api/v1/intents/{intent}/cancel");
+    assert!(!world.call(&agent, "POST", &cancel, because()).await.status.is_success());
+    office.approve_both(&intent).await;
+    let release = format!("/api/v1/intents/{intent}/token");
+    refused(&world.call(&agent, "POST", &release, json!({})).await, 404, "not_found");
+    assert_eq!(office.release(&intent, json!({})).await.status, 200);
+    refused(&world.call(&agent, "POST", &release, json!({})).await, 404, "not_found");
+}
+
+#[tokio::test]
 async fn another_organization_sees_nothing_of_it() {
     let office = Office::open().await;
     let other = office.world.found("other").await;

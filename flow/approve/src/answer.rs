@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chancery_evidence::{Hex, kind};
-use chancery_model::{IntentId, KeyId, MemberId, Principal, Role, Timestamp};
+use chancery_model::{Environment, IntentId, KeyId, MemberId, Principal, Role, Timestamp};
 use chancery_store::{Change, Epoch, Read, Scoped, StoreError, Write};
 use serde_json::json;
 use uuid::Uuid;
@@ -26,6 +26,8 @@ pub struct Approver {
     pub key: KeyId,
     /// Who made it.
     pub key_created_by: MemberId,
+    /// What it acts on: to a test key, a live intent is not there to be answered.
+    pub environment: Environment,
 }
 
 /// What they answer.
@@ -97,7 +99,8 @@ pub async fn answer(
     answer: Answer,
     (reason, now): (&str, Timestamp),
 ) -> Result<Option<(Answered, Change)>, AnswerError> {
-    let Some(escalation) = hold(scoped, intent).await? else { return Ok(None) };
+    let escalation = hold(scoped, intent).await?.filter(|it| it.environment == approver.environment);
+    let Some(escalation) = escalation else { return Ok(None) };
     match escalation.state_at(now) {
         State::Pending => {}
         ended => return Err(AnswerError::Ended(ended)),
@@ -216,7 +219,8 @@ pub async fn withdraw(
     approver: Approver,
     (reason, now): (&str, Timestamp),
 ) -> Result<Option<(Answered, Change)>, AnswerError> {
-    let Some(escalation) = hold(scoped, intent).await? else { return Ok(None) };
+    let escalation = hold(scoped, intent).await?.filter(|it| it.environment == approver.environment);
+    let Some(escalation) = escalation else { return Ok(None) };
     match escalation.state_at(now) {
         State::Pending => {}
         ended => return Err(AnswerError::Ended(ended)),

@@ -1,7 +1,7 @@
 //! The other ends of an escalation: its requester takes it back, or its time is over.
 
 use chancery_evidence::Hex;
-use chancery_model::{IntentId, OrgId, Timestamp};
+use chancery_model::{Environment, IntentId, OrgId, Timestamp};
 use chancery_store::{Change, Epoch, Scoped, Store, StoreError, Write};
 use serde_json::json;
 use uuid::Uuid;
@@ -41,10 +41,11 @@ pub(crate) async fn end(
 /// See [`AnswerError`].
 pub async fn cancel(
     scoped: &mut Scoped<Write>,
-    intent: IntentId,
+    (intent, environment): (IntentId, Environment),
     (reason, now): (&str, Timestamp),
 ) -> Result<Option<Change>, AnswerError> {
-    let Some(escalation) = hold(scoped, intent).await? else { return Ok(None) };
+    let escalation = hold(scoped, intent).await?.filter(|it| it.environment == environment);
+    let Some(escalation) = escalation else { return Ok(None) };
     match escalation.state_at(now) {
         State::Pending | State::Approved { .. } => {}
         ended => return Err(AnswerError::Ended(ended)),

@@ -120,7 +120,9 @@ async fn reject(cx: Answers) -> Result<Answer<AnswerTaken>, ApiError> {
 /// Who answers: a person, with the key they hold.
 fn approver(cx: &Answers) -> Result<Approver, ApiError> {
     let member = cx.member()?;
-    Ok(Approver { member, key: cx.caller().key(), key_created_by: cx.caller().record().created_by })
+    let record = cx.caller().record();
+    let (key, key_created_by, environment) = (record.id, record.created_by, record.environment);
+    Ok(Approver { member, key, key_created_by, environment })
 }
 
 async fn give(cx: &Answers, given: Given) -> Result<Answer<AnswerTaken>, ApiError> {

@@ -263,7 +263,8 @@ async fn cancel(cx: Cx<Needs<IntentsSubmit>, Json<Answering>>) -> Result<Answer<
         return Err(ApiError::new(Code::IntentReleased, "the intent was released before"));
     }
     let words = (cx.input.0.reason.as_str(), cx.app.clock.now());
-    let change = chancery_approve::cancel(&mut scoped, id, words)
+    let environment = cx.caller().record().environment;
+    let change = chancery_approve::cancel(&mut scoped, (id, environment), words)
         .await?
         .ok_or_else(|| ApiError::new(Code::IntentNotEscalated, "the intent was not escalated"))?;
     let receipt = cx.commit(scoped, change).await?;
