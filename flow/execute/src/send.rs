@@ -11,6 +11,7 @@ use chancery_model::{CredentialId, OrgId};
 use chancery_record::Conclusion;
 use chancery_record::releases::CallOutcome;
 use http::{HeaderMap, StatusCode};
+use secrecy::SecretString;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::authorize::headers;
@@ -61,7 +62,8 @@ pub(crate) enum Health {
 
 /// What came of one try.
 enum Tried {
-    Answered(Answer),
+    /// With the fetched token that it was sent with, if one was.
+    Answered(Answer, Option<SecretString>),
     Failed(Failure),
     /// Nothing was sent.
     Unsent(&'static str),
@@ -79,9 +81,9 @@ pub(crate) async fn send(sending: &Sending<'_>, means: &Means<'_>) -> Ended {
     loop {
         attempts += 1;
         let tried = once(sending, means, with, deadline).await;
-        if let (Tried::Answered(answer), false) = (&tried, changed)
+        if let (Tried::Answered(answer, refused), false) = (&tried, changed)
             && answer.status == StatusCode::UNAUTHORIZED
-            && let Some(next) = another(sending, means, with).await
+            && let Some(next) = another(sending, means, with, refused.as_ref()).await
         {
             (with, changed) = (next, true);
             continue;
@@ -102,20 +104,19 @@ async fn another<'a>(
     sending: &Sending<'a>,
     means: &Means<'_>,
     with: Option<&'a Unsealed>,
+    refused: Option<&SecretString>,
 ) -> Option<Option<&'a Unsealed>> {
-    if let Some((id, credential @ Credential::OAuth2ClientCredentials { .. })) = with {
-        let key = (sending.org, sending.ready.connector, *id);
-        if let Ok(token) = means.tokens.of(means.egress, key, credential).await {
-            means.tokens.forget(key, &token).await;
-            return Some(with);
-        }
+    if let (Some((id, _)), Some(refused)) = (with, refused) {
+        // Only that one: another call may have fetched a newer token meanwhile.
+        means.tokens.forget((sending.org, sending.ready.connector, *id), refused).await;
+        return Some(with);
     }
     sending.previous.map(Some)
 }
 
 async fn once(sending: &Sending<'_>, means: &Means<'_>, with: Option<&Unsealed>, deadline: Instant) -> Tried {
-    let credential_headers = match timeout_at(deadline, authorized(sending, means, with)).await {
-        Ok(Ok(headers)) => headers,
+    let (credential_headers, fetched) = match timeout_at(deadline, authorized(sending, means, with)).await {
+        Ok(Ok(authorized)) => authorized,
         Ok(Err(code)) => return Tried::Unsent(code),
         Err(_) => return Tried::Unsent(FetchError::Unavailable.code()),
     };
@@ -149,7 +150,7 @@ async fn once(sending: &Sending<'_>, means: &Means<'_>, with: Option<&Unsealed>,
         body: sending.rendered.body.clone(),
     };
     match means.egress.send(request, &permit).await {
-        Ok(answer) => Tried::Answered(answer),
+        Ok(answer) => Tried::Answered(answer, fetched),
         Err(failure) => {
             tracing::warn!(org = %sending.org, connector = %sending.ready.connector, code = failure.code(),
                 cause = %failure.cause(), "a connector was not reached as it should be");
@@ -167,8 +168,8 @@ async fn authorized(
     sending: &Sending<'_>,
     means: &Means<'_>,
     with: Option<&Unsealed>,
-) -> Result<HeaderMap, &'static str> {
-    let Some((id, credential)) = with else { return Ok(HeaderMap::new()) };
+) -> Result<(HeaderMap, Option<SecretString>), &'static str> {
+    let Some((id, credential)) = with else { return Ok((HeaderMap::new(), None)) };
     let fetched = match credential {
         Credential::OAuth2ClientCredentials { .. } => {
             let key = (sending.org, sending.ready.connector, *id);
@@ -176,13 +177,14 @@ async fn authorized(
         }
         _ => None,
     };
-    headers(credential, fetched.as_ref()).map_err(|_| "credential_unusable")
+    let headers = headers(credential, fetched.as_ref()).map_err(|_| "credential_unusable")?;
+    Ok((headers, fetched))
 }
 
 /// Whether it may go better a moment later.
 fn is_passing(tried: &Tried) -> bool {
     match tried {
-        Tried::Answered(answer) => matches!(answer.status.as_u16(), 429 | 502 | 503 | 504),
+        Tried::Answered(answer, _) => matches!(answer.status.as_u16(), 429 | 502 | 503 | 504),
         Tried::Failed(failure) => {
             matches!(failure.kind(), FailureKind::Unreachable | FailureKind::TimedOut)
         }
@@ -217,7 +219,7 @@ fn ended(tried: Tried, attempts: u32) -> Ended {
             let health = if failure.kind() == FailureKind::Refused { Health::Unasked } else { Health::Ill };
             Ended { conclusion: conclusion(outcome, None, Some(failure.code()), None), health }
         }
-        Tried::Answered(answer) => {
+        Tried::Answered(answer, _) => {
             let (outcome, code) = of_status(answer.status);
             let health = if answer.status.is_server_error() { Health::Ill } else { Health::Well };
             let status = Some(answer.status.as_u16());
