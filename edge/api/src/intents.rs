@@ -66,7 +66,7 @@ pub enum IntentStatus {
 }
 
 /// The answer to an intent.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct IntentAnswer {
     /// The intent.
     #[schema(value_type = Uuid)]
@@ -133,7 +133,7 @@ pub struct IntentSummary {
 }
 
 /// An intent as its entry tells it.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct IntentDetail {
     /// The intent.
     #[schema(value_type = Uuid)]
@@ -179,7 +179,7 @@ pub enum ExecutionStatus {
 }
 
 /// An execution, and what came back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Execution {
     /// Through which connector.
     pub connector: String,

@@ -49,7 +49,7 @@ pub struct Revocation {
 }
 
 /// A token to redeem, and what is about to be done with it: either its hash or the thing itself.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub struct VerifyToken {
     /// The token.

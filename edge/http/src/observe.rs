@@ -86,6 +86,11 @@ impl Told<'_> {
                 )
             };
         }
-        if self.status.is_server_error() { line!(error) } else { line!(info) }
+        // What is overloaded, or did not come back from another system, is no failure of this server's.
+        match self.status {
+            StatusCode::INTERNAL_SERVER_ERROR => line!(error),
+            status if status.is_server_error() => line!(warn),
+            _ => line!(info),
+        }
     }
 }

@@ -96,7 +96,8 @@ pub(crate) async fn release(
 ) -> Result<Step, ApiError> {
     let Approved { intent, recorded, agreed } = approved;
     let cleared = recall(caller, *intent, recorded, &agreed.intent_hash)?;
-    let (outcome, prepared) = outcome(app, verdict(app, cleared, &agreed.roles).await?, carry).await?;
+    let roles: Vec<Role> = agreed.people.iter().map(|one| one.role).collect();
+    let (outcome, prepared) = outcome(app, verdict(app, cleared, &roles).await?, carry).await?;
     match (app.recorder.open_again(outcome, agreed.seq).await, prepared) {
         (Ok(opened), Some(prepared)) => Ok(Step::Call(Box::new(opened), prepared)),
         (Ok(opened), None) => Ok(Step::Opened(Box::new(opened))),

@@ -55,7 +55,8 @@ fn nothing_is_carried_out_but_what_may_be_whatever_happens() {
     }
     // Sequences in which nothing happens would prove nothing.
     let happened = happened.into_inner().unwrap();
-    for kind in ["calls", "intent.escalated", "approval.granted"] {
+    for kind in ["calls", "intent.escalated", "approval.granted", "intent.released", "intent.release_denied"]
+    {
         assert!(happened.get(kind).is_some_and(|count| *count > 0), "{kind}: {happened:?}");
     }
 }

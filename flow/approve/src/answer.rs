@@ -122,17 +122,16 @@ pub async fn answer(
     if !escalation.asks(person.role) {
         return Err(AnswerError::Role);
     }
-    let mut agreed = circle.agreed(&given, &escalation);
+    let agreed = circle.agreed(&given, &escalation);
     // It takes one to refuse, whoever that is beside those who agreed.
-    if answer == Answer::Approve && agreed.iter().any(|one| circle.lineage.are_one(one.id, person.id)) {
+    if answer == Answer::Approve && !circle.is_apart(&agreed, person.id) {
         return Err(AnswerError::NotAnother);
     }
     note(scoped, approver, (intent, answer), now).await?;
     let state = match answer {
         Answer::Reject => State::Rejected,
         Answer::Approve => {
-            agreed.push(person);
-            let roles: Vec<Role> = agreed.iter().map(|one| one.role).collect();
+            let roles: Vec<Role> = agreed.iter().map(|one| one.role).chain([person.role]).collect();
             if escalation.is_met_by(&roles) {
                 State::Approved { good_until: now.plus_seconds(GOOD_SECONDS) }
             } else {
@@ -251,6 +250,17 @@ pub async fn withdraw(
     Ok(Some((Answered { state: State::Pending }, change)))
 }
 
+/// One who agreed.
+#[derive(Clone, Copy, Debug)]
+pub struct Voice {
+    /// Who.
+    pub member: MemberId,
+    /// With which key.
+    pub key: KeyId,
+    /// In which role they count: the one they have now, but no higher than the one they agreed in.
+    pub role: Role,
+}
+
 /// The people of one escalation, as they are now.
 struct Circle {
     behind: HashSet<MemberId>,
@@ -287,26 +297,30 @@ impl Circle {
 
     /// Those who agreed and still may, each another person, in no higher role than they agreed in: the
     /// record says which that was, and must be enough for whoever counts by it.
-    fn agreed(&self, given: &[Given], escalation: &Escalation) -> Vec<Person> {
-        let mut agreed: Vec<Person> = Vec::new();
+    fn agreed(&self, given: &[Given], escalation: &Escalation) -> Vec<Voice> {
+        let mut agreed: Vec<Voice> = Vec::new();
         for one in given.iter().filter(|one| one.approves) {
-            let Ok(mut person) = self.person(one, escalation) else { continue };
-            if person.role == Role::Admin && person.role_granted_at >= one.at {
-                person.role = Role::Approver;
-            }
-            if !agreed.iter().any(|other| self.lineage.are_one(other.id, person.id)) {
-                agreed.push(person);
+            let Ok(person) = self.person(one, escalation) else { continue };
+            let raised = person.role == Role::Admin && person.role_granted_at >= one.at;
+            let role = if raised { Role::Approver } else { person.role };
+            if self.is_apart(&agreed, person.id) {
+                agreed.push(Voice { member: person.id, key: one.key, role });
             }
         }
         agreed
+    }
+
+    /// Whether somebody is another person than all of these.
+    fn is_apart(&self, agreed: &[Voice], who: MemberId) -> bool {
+        !agreed.iter().any(|one| self.lineage.are_one(one.member, who))
     }
 }
 
 /// An approval that can be carried out now: the facts for deciding again.
 #[derive(Debug)]
 pub struct Agreed {
-    /// The roles, as they are now, of those who agreed and still may.
-    pub roles: Vec<Role>,
+    /// Those who agreed and still may.
+    pub people: Vec<Voice>,
     /// The hash of exactly what they agreed to.
     pub intent_hash: [u8; 32],
     /// Where the entry that asked them stands.
@@ -329,6 +343,6 @@ pub async fn agreed(
     }
     let given = answers(scoped, &[intent]).await?;
     let circle = Circle::of(scoped, &escalation, &given, None).await?;
-    let roles = circle.agreed(&given, &escalation).iter().map(|person| person.role).collect();
-    Ok(Some(Agreed { roles, intent_hash: escalation.intent_hash, seq: escalation.seq }))
+    let people = circle.agreed(&given, &escalation);
+    Ok(Some(Agreed { people, intent_hash: escalation.intent_hash, seq: escalation.seq }))
 }

@@ -26,7 +26,7 @@ mod wait;
 
 use chancery_store::Migration;
 
-pub use answer::{Agreed, Answer, AnswerError, Answered, Approver, agreed, answer, withdraw};
+pub use answer::{Agreed, Answer, AnswerError, Answered, Approver, Voice, agreed, answer, withdraw};
 pub use end::{Due, cancel, due, expire};
 pub use escalation::{
     Ask, Demand, Escalated, Escalation, Given, Requested, State, answers, insert_batch, list, read,

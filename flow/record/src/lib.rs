@@ -24,6 +24,7 @@ mod close;
 mod committer;
 mod entry;
 pub mod evidence;
+mod grounds;
 pub mod idempotency;
 mod intents;
 pub mod meters;
@@ -41,6 +42,7 @@ use chancery_store::Migration;
 
 pub use close::Conclusion;
 pub use entry::OpenedPayload;
+pub use grounds::{Grounds, grounds};
 pub use open::{CallTerms, Engaged, IdempotencyKey, Opened, Opening, Outcome, Replayed};
 pub use recorder::{Actor, QueueLimits, RecordError, Recorder, hold_head};
 

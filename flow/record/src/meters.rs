@@ -10,6 +10,7 @@ pub fn describe() {
     describe_counter!("record_queue_full_total", "Entries refused because too many were waiting.");
     describe_counter!("record_tips_moved_total", "Batches that another process came before.");
     describe_counter!("record_groundless_tokens_total", "Good signatures on tokens that nobody decided on.");
+    describe_counter!("record_groundless_approvals_total", "Approvals that the record knows nothing of.");
     describe_gauge!(
         "record_checkpoint_lag_entries",
         Unit::Count,
@@ -33,6 +34,7 @@ fn begin() {
     for name in [
         "record_queue_full_total",
         "record_groundless_tokens_total",
+        "record_groundless_approvals_total",
         "record_checkpoint_failures_total",
         "record_verified_entries_total",
     ] {

@@ -8,7 +8,7 @@ use chancery_authenticate::permission::IntentsSubmit;
 use chancery_evidence::Hex;
 use chancery_mint::UnverifiedToken;
 use chancery_model::{IntentId, Timestamp};
-use chancery_record::Outcome;
+use chancery_record::{Outcome, grounds};
 use chancery_record::query::{self, AskedBy};
 use chancery_record::releases::{self, Released, ReleasedFor};
 use http::StatusCode;
@@ -149,6 +149,8 @@ async fn find(cx: &Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>) -> Result<Foun
         Err(AnswerError::Ended(state)) => Err(state),
         Err(error) => return Err(error.into()),
     };
+    // In this order: a release that another server is making is seen in the row, if the entry is seen.
+    let grounds = grounds(&mut scoped, intent).await?;
     let released = releases::read(&mut scoped, intent).await?;
     drop(scoped);
     let payload = entry.open_decision(cx.keyring(), cx.org(), intent, own).await?;
@@ -160,6 +162,12 @@ async fn find(cx: &Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>) -> Result<Foun
         return Err(ApiError::not_found());
     }
     compare(&recorded, &cx.input.0)?;
+    if let (Ok(agreed), None) = (&agreed, &released)
+        && !grounds.bear(cx.keyring(), cx.org(), intent, agreed).await?
+    {
+        metrics::counter!("record_groundless_approvals_total").increment(1);
+        return Err(ApiError::internal("who agreed, or that nothing was released, the record does not tell"));
+    }
     Ok(Found { intent, recorded, agreed, released })
 }
 

@@ -177,7 +177,8 @@ impl Office<'_> {
         let pending = asked.state_at(now) == State::Pending;
         let another = self.model.is_another(intent, who, maker);
         let is_asked = self.model.is_asked(&asked.demands, who);
-        let apart = !agreed.iter().any(|one| self.model.are_one(*one, who));
+        // One is enough to refuse, whoever that is beside those who agreed.
+        let apart = how == "reject" || !agreed.iter().any(|one| self.model.are_one(one.who, who));
         let context = || format!("{who} {how} {intent:?} with a key of {maker}: {}", answer.text);
         let right = match code.as_str() {
             "" if how == "withdraw" => pending && answered,
@@ -194,7 +195,7 @@ impl Office<'_> {
         if !code.is_empty() {
             return answer;
         }
-        agreed.push(who);
+        agreed.push(self.model.voice(who));
         let state = match (how, text(&answer.json(), "/data/status").as_str()) {
             ("reject", "rejected") => State::Rejected,
             ("withdraw", "pending") => State::Pending,
@@ -208,7 +209,7 @@ impl Office<'_> {
         let asked = self.model.intents.get_mut(id).unwrap().asked.as_mut().unwrap();
         asked.given.retain(|given| given.who != who);
         if how != "withdraw" {
-            asked.given.push(Given { who, key_maker: maker, agrees: how == "approve" });
+            asked.given.push(Given { who, key_maker: maker, at: now, agrees: how == "approve" });
         }
         asked.state = state;
         answer

@@ -29,6 +29,12 @@ pub(crate) struct Demand {
     pub(crate) admins: bool,
 }
 
+impl Demand {
+    fn suits(self, voice: Voice) -> bool {
+        voice.role == "admin" || (voice.role == "approver" && !self.admins)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Allow,
@@ -45,12 +51,20 @@ pub(crate) enum State {
     Expired,
 }
 
-/// What somebody answered, with a key that somebody made.
+/// What somebody answered, when, with a key that somebody made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Given {
     pub(crate) who: Who,
     pub(crate) key_maker: Who,
+    pub(crate) at: i64,
     pub(crate) agrees: bool,
+}
+
+/// Who agrees, in the role that counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Voice {
+    pub(crate) who: Who,
+    role: &'static str,
 }
 
 /// What is asked for, as it was sent.
@@ -142,37 +156,42 @@ impl Model {
             && !raised
     }
 
-    fn suits(&self, who: Who, demand: Demand) -> bool {
-        let role = self.members[who].role;
-        role == "admin" || (role == "approver" && !demand.admins)
+    /// Somebody in the role they have.
+    pub(crate) fn voice(&self, who: Who) -> Voice {
+        Voice { who, role: self.members[who].role }
     }
 
     pub(crate) fn is_asked(&self, demands: &[Demand], who: Who) -> bool {
-        demands.iter().any(|demand| self.suits(who, *demand))
+        demands.iter().any(|demand| demand.suits(self.voice(who)))
     }
 
-    /// Those who agreed and still may.
-    pub(crate) fn agreed(&self, intent: &Intent) -> Vec<Who> {
+    /// Those who agreed and still may, no higher than they agreed.
+    pub(crate) fn agreed(&self, intent: &Intent) -> Vec<Voice> {
         let given = intent.asked.iter().flat_map(|asked| &asked.given);
         given
             .filter(|one| one.agrees && self.is_another(intent, one.who, one.key_maker))
-            .map(|one| one.who)
+            .map(|one| match self.voice(one.who) {
+                voice if voice.role == "admin" && self.members[one.who].granted.0 >= one.at => {
+                    Voice { role: "approver", ..voice }
+                }
+                voice => voice,
+            })
             .collect()
     }
 
     /// Whether among people there are enough of whom none is another's creature.
-    pub(crate) fn suffices(&self, people: &[Who], demands: &[Demand]) -> bool {
-        (0_u32..1 << people.len()).any(|chosen| {
-            let some: Vec<Who> =
-                (0..people.len()).filter(|at| chosen >> at & 1 == 1).map(|at| people[at]).collect();
+    pub(crate) fn suffices(&self, voices: &[Voice], demands: &[Demand]) -> bool {
+        (0_u32..1 << voices.len()).any(|chosen| {
+            let some: Vec<Voice> =
+                (0..voices.len()).filter(|at| chosen >> at & 1 == 1).map(|at| voices[at]).collect();
             let apart = some
                 .iter()
                 .enumerate()
-                .all(|(at, one)| some.iter().skip(at + 1).all(|other| !self.are_one(*one, *other)));
+                .all(|(at, one)| some.iter().skip(at + 1).all(|other| !self.are_one(one.who, other.who)));
             apart
-                && demands.iter().all(|demand| {
-                    some.iter().filter(|who| self.suits(**who, *demand)).count() >= demand.people
-                })
+                && demands
+                    .iter()
+                    .all(|demand| some.iter().filter(|voice| demand.suits(**voice)).count() >= demand.people)
         })
     }
 

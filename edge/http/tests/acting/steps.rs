@@ -129,7 +129,35 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A transfer that two are asked to agree to and that is then carried out, with something in between.
+fn story() -> impl Strategy<Value = Vec<Step>> {
+    let approve = |actor| Step::Answer { actor, key: 0, intent: 0, how: 0 };
+    // Two of the first four who answer, most often two who are apart.
+    let approvers = prop::sample::select(vec![(0, 1), (1, 0), (0, 2), (2, 1), (1, 3), (2, 3)]);
+    let between = || prop::option::weighted(0.3, step());
+    (any(), 0_usize..3, approvers, between(), between(), between()).prop_map(
+        move |(asked, carry, (one, other), first, second, third)| {
+            let submit = Step::Submit {
+                actor: 0,
+                key: asked,
+                action: 0,
+                carry,
+                account: asked,
+                amount: 1,
+                idempotency: None,
+                behalf: None,
+            };
+            let release = Step::Release { actor: 1, key: asked, intent: 0, carry, change: 11 };
+            [Some(submit), first, Some(approve(one)), second, Some(approve(other)), third, Some(release)]
+                .into_iter()
+                .flatten()
+                .collect()
+        },
+    )
+}
+
 /// A sequence to try.
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(step(), 15..40)
+    let some = prop_oneof![6 => step().prop_map(|step| vec![step]), 1 => story()];
+    prop::collection::vec(some, 10..30).prop_map(|steps| steps.concat())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -86,7 +86,23 @@ impl Connection {
     /// # Errors
     /// When there is no answer; one that refuses is no error here.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.server));
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.server));
+        self.send(request, body).await
+    }
+
+    /// Posts something that is done once under an idempotency key, however often it is posted.
+    ///
+    /// # Errors
+    /// As [`Connection::ask`].
+    pub async fn ask_once(&self, path: &str, body: &Value, key: Option<&str>) -> anyhow::Result<Answer> {
+        let mut request = Request::builder().method(Method::POST).uri(format!("{}{path}", self.server));
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.send(request, Some(body)).await
+    }
+
+    async fn send(&self, mut request: request::Builder, body: Option<&Value>) -> anyhow::Result<Answer> {
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, key.clone());
         }

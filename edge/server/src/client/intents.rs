@@ -91,6 +91,10 @@ pub struct Submission {
     /// The member on whose behalf the agent asks.
     #[arg(long, value_name = "MEMBER")]
     on_behalf_of: Option<String>,
+    /// A word of your own for this request: sent again with it within a day, it is decided and carried out
+    /// once, and answered as it was.
+    #[arg(long, value_name = "WORD")]
+    idempotency_key: Option<String>,
     /// Fetch the evidence, too, and write it to this file.
     #[arg(long, value_name = "FILE")]
     save_evidence: Option<PathBuf>,
@@ -200,7 +204,7 @@ async fn submit(
     body.insert("token".to_owned(), (!wanted.no_token && !wanted.execute).into());
     body.insert("execute".to_owned(), wanted.execute.into());
     body.extend(wanted.on_behalf_of.map(|member| ("on_behalf_of".to_owned(), member.into())));
-    let answer = to.ask(Method::POST, AT, Some(&Value::Object(body))).await?;
+    let answer = to.ask_once(AT, &Value::Object(body), wanted.idempotency_key.as_deref()).await?;
     shown(&answer, as_json, terminal)?;
     if let (Some(file), Ok(id)) = (&wanted.save_evidence, answer.at("/data/id").parse()) {
         save_evidence(to, id, file, terminal).await?;

@@ -85,7 +85,11 @@ async fn look(config: &Config, database: &Database, depth: Depth) -> anyhow::Res
         .context("the database does not let its owner in, with the password that the key file gives")?;
     let mut checks = Vec::new();
     checks.extend(whose(&mut owner, database).await?);
-    checks.extend(examine_tenants(&mut owner, &expected(config)).await?.checks);
+    let mut tenants = examine_tenants(&mut owner, &expected(config)).await?.checks;
+    for finding in tenants.iter_mut().flat_map(|check| &mut check.findings) {
+        leave_out_options(&mut finding.fix);
+    }
+    checks.extend(tenants);
     let mut reading = begin_reading(&mut owner).await?;
     let admin = admin(config)?;
     match schema::check(&mut reading, &admin, &migrations()).await {
@@ -130,6 +134,14 @@ fn expected(config: &Config) -> Expected {
     }
 }
 
+/// Of one's own database nobody says that something is meant to be so: a fix ends before it offers an option
+/// for that.
+fn leave_out_options(fix: &mut String) {
+    if let Some((rest, _)) = fix.rsplit_once("; or, ").filter(|(_, last)| last.contains("--")) {
+        *fix = format!("{rest}.");
+    }
+}
+
 /// Whom the database's URL names, who has to be a member of our roles where it is no superuser.
 fn admin(config: &Config) -> anyhow::Result<String> {
     use secrecy::ExposeSecret as _;
@@ -137,4 +149,28 @@ fn admin(config: &Config) -> anyhow::Result<String> {
     let options: PgConnectOptions =
         url.expose_secret().parse().ok().context("`database.url` does not read as a Postgres URL")?;
     Ok(options.get_username().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fix_offers_no_option_that_is_not_there() {
+        for (fix, left) in [
+            (
+                "ALTER ROLE a NOSUPERUSER; or, where it is meant to, --trusted-role.",
+                "ALTER ROLE a NOSUPERUSER.",
+            ),
+            (
+                "Compare; or make it; or, once somebody has read it, --guarded-function.",
+                "Compare; or make it.",
+            ),
+            ("Do this; or, where that is so, do that.", "Do this; or, where that is so, do that."),
+        ] {
+            let mut fix = fix.to_owned();
+            leave_out_options(&mut fix);
+            assert_eq!(fix, left);
+        }
+    }
 }
