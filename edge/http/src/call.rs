@@ -74,10 +74,18 @@ async fn close(app: &App, finished: Finished) -> Result<Execution, ApiError> {
         }
     }
     app.waits.wake(told);
-    if let Err(error) = chancery_approve::announce(&app.store, told).await {
-        tracing::warn!(%error, "other servers do not hear that a call ended");
-    }
+    announce(app, told);
     Ok(concluded(engaged.connector().as_str(), conclusion, app.clock.now()))
+}
+
+/// Tells the other servers, beside the answer: it costs a commit of its own.
+fn announce(app: &App, told: Told) {
+    let store = app.store.clone();
+    app.calls.spawn(async move {
+        if let Err(error) = chancery_approve::announce(&store, told).await {
+            tracing::warn!(%error, "other servers do not hear that a call ended");
+        }
+    });
 }
 
 fn execution(connector: &str, status: ExecutionStatus) -> Execution {

@@ -68,6 +68,26 @@ async fn only_what_the_system_says_is_a_success_and_only_what_may_be_is_tried_ag
 }
 
 #[tokio::test]
+async fn what_an_earlier_try_may_have_done_is_no_failure() {
+    let bank = Bank::open(json!({"retries": {"attempts": 2, "budget_percent": 100}})).await;
+    for (account, turns, told) in [
+        ("a", vec![504, 503], Some((504, "outcome_unknown"))),
+        ("b", vec![502, 404], Some((504, "outcome_unknown"))),
+        ("c", vec![503, 404], Some((502, "execution_failed"))),
+        ("d", vec![504, 200], None),
+    ] {
+        bank.upstream.behave(&format!("/v1/accounts/{account}"), Behaviour::Turns(turns));
+        let before = bank.upstream.seen().len();
+        let answer = bank.ask("bank.balance", account, None).await;
+        match told {
+            Some((status, code)) => drop(failed(&answer, status, code)),
+            None => assert_eq!(answer.status, 200, "{}", answer.text),
+        }
+        assert_eq!(bank.upstream.seen().len(), before + 2, "{account}");
+    }
+}
+
+#[tokio::test]
 async fn a_system_leads_nowhere_else() {
     let bank = Bank::open(json!({"redirects": 1})).await;
     let other = Upstream::start().await;

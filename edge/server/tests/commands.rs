@@ -267,6 +267,11 @@ fn an_escalated_intent_is_approved_and_executed() {
     desk.fails(bot, &format!("intents execute {rejected}"), "approval_ended");
     desk.fails(bot, &format!("{} --execute", refund("good", 400)), "nothing was called");
     assert!(desk.done(bot, &format!("{} --execute", refund("good", 40))).contains("call      succeeded"));
+
+    let once = |amount| format!("{} --execute --idempotency-key monday", refund("good", amount));
+    let first = desk.id(bot, &once(40));
+    assert_eq!(desk.id(bot, &once(40)), first, "it is one intent, however often it is sent");
+    desk.fails(bot, &once(41), "idempotency_conflict");
 }
 
 #[test]

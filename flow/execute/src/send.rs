@@ -76,7 +76,7 @@ pub(crate) async fn send(sending: &Sending<'_>, means: &Means<'_>) -> Ended {
     let retries = sending.ready.definition.limits().retries;
     means.budgets.earn(sending.ready.connector, retries.budget_percent);
     let mut with = sending.current;
-    let mut changed = false;
+    let (mut changed, mut perhaps_done) = (false, false);
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -93,8 +93,9 @@ pub(crate) async fn send(sending: &Sending<'_>, means: &Means<'_>) -> Ended {
             && is_passing(&tried)
             && means.budgets.spend(sending.ready.connector);
         if !again || !pause(attempts, deadline, means.random).await {
-            return ended(tried, attempts);
+            return ended(tried, attempts, perhaps_done);
         }
+        perhaps_done |= may_be_done(&tried);
     }
 }
 
@@ -204,18 +205,30 @@ async fn pause(attempts: u32, deadline: Instant, random: &dyn Random) -> bool {
     true
 }
 
-fn ended(tried: Tried, attempts: u32) -> Ended {
-    let conclusion = |outcome, status, code, answer| Conclusion { outcome, status, code, attempts, answer };
+/// Whether a try that did not succeed may have been carried out all the same.
+fn may_be_done(tried: &Tried) -> bool {
+    match tried {
+        Tried::Unsent(_) => false,
+        Tried::Failed(failure) => failure.sent() == Sent::Perhaps,
+        Tried::Answered(answer, _) => of_status(answer.status).0 == CallOutcome::Unknown,
+    }
+}
+
+/// How a call ended whose last try this is. Where an earlier one may have been carried out, that the last
+/// was not does not make it a failure.
+fn ended(tried: Tried, attempts: u32, perhaps_done: bool) -> Ended {
+    let conclusion = |outcome, status, code, answer| {
+        let outcome =
+            if perhaps_done && outcome == CallOutcome::Failed { CallOutcome::Unknown } else { outcome };
+        Conclusion { outcome, status, code, attempts, answer }
+    };
     match tried {
         Tried::Unsent(code) => Ended {
             conclusion: conclusion(CallOutcome::Failed, None, Some(code), None),
             health: Health::Unasked,
         },
-        Tried::Failed(failure) => {
-            let outcome = match failure.sent() {
-                Sent::No => CallOutcome::Failed,
-                Sent::Perhaps => CallOutcome::Unknown,
-            };
+        Tried::Failed(ref failure) => {
+            let outcome = if may_be_done(&tried) { CallOutcome::Unknown } else { CallOutcome::Failed };
             let health = if failure.kind() == FailureKind::Refused { Health::Unasked } else { Health::Ill };
             Ended { conclusion: conclusion(outcome, None, Some(failure.code()), None), health }
         }
@@ -233,6 +246,8 @@ fn of_status(status: StatusCode) -> (CallOutcome, Option<&'static str>) {
     match status.as_u16() {
         200..=299 => (CallOutcome::Succeeded, None),
         502 | 504 => (CallOutcome::Unknown, Some("gateway_failed")),
+        // See Other (RFC 9110 §15.4.4) is how some say that it is done.
+        303 => (CallOutcome::Unknown, Some("redirected")),
         300..=399 => (CallOutcome::Failed, Some("redirected")),
         400..=499 => (CallOutcome::Failed, Some("refused_by_system")),
         _ => (CallOutcome::Failed, Some("failed_in_system")),
@@ -249,6 +264,7 @@ mod tests {
             (200, CallOutcome::Succeeded),
             (204, CallOutcome::Succeeded),
             (302, CallOutcome::Failed),
+            (303, CallOutcome::Unknown),
             (401, CallOutcome::Failed),
             (500, CallOutcome::Failed),
             (502, CallOutcome::Unknown),

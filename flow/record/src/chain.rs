@@ -157,6 +157,10 @@ impl<'a> Columns<'a> {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seq.is_empty()
+    }
+
     /// More bytes than [`Self::bind`] adds.
     pub(crate) fn encoded_bytes(&self) -> usize {
         /// Of an entry, all but its references and payload.

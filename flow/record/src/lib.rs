@@ -33,6 +33,7 @@ mod payload;
 pub mod query;
 mod recorder;
 mod redeem;
+mod release_rows;
 pub mod releases;
 mod scan;
 mod tree;

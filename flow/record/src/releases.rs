@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use chancery_crypto::Context;
 use chancery_model::{IntentId, OrgId, Timestamp};
 use chancery_store::{Scoped, Store, StoreError};
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -63,13 +63,19 @@ impl CallOutcome {
         }
     }
 
-    const fn state(self) -> &'static str {
+    pub(crate) const fn state(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// The intent that a job releases, or whose call it closes.
+pub(crate) fn about(job: &Job) -> Option<(Uuid, Uuid)> {
+    let intent = job.release.as_ref().map(|it| it.intent).or(job.closing.as_ref().map(|it| it.intent));
+    intent.map(|intent| (job.entry.org.as_uuid(), intent.as_uuid()))
 }
 
 /// Refuses what is released already, and what closes a call that is not open. The heads are locked, and
@@ -79,10 +85,6 @@ pub(crate) async fn check(
     jobs: &[Job],
     refused: &mut [Option<Planned>],
 ) -> Result<(), StoreError> {
-    let about = |job: &Job| {
-        let intent = job.release.as_ref().map(|it| it.intent).or(job.closing.as_ref().map(|it| it.intent));
-        intent.map(|intent| (job.entry.org.as_uuid(), intent.as_uuid()))
-    };
     let (orgs, intents): (Vec<Uuid>, Vec<Uuid>) = jobs.iter().filter_map(about).unzip();
     if orgs.is_empty() {
         return Ok(());
@@ -104,59 +106,6 @@ pub(crate) async fn check(
         if !good {
             *slot = Some(Planned::Released);
         }
-    }
-    Ok(())
-}
-
-/// Writes releases, each of the entry at its place and time.
-pub(crate) async fn insert(
-    connection: &mut PgConnection,
-    batch: &[(OrgId, i64, Timestamp, &Release)],
-) -> Result<(), StoreError> {
-    let mut insert = QueryBuilder::<Postgres>::new(
-        "INSERT INTO releases (org_id, intent_id, seq, intent_hash, opened_at, state, token, connector, unknown_at) ",
-    );
-    insert.push_values(batch, |mut row, (org, seq, at, release)| {
-        row.push_bind(org.as_uuid())
-            .push_bind(release.intent.as_uuid())
-            .push_bind(*seq)
-            .push_bind(release.intent_hash.as_slice())
-            .push_bind(at.to_offset());
-        match &release.carries {
-            Carries::Token(token) => row
-                .push_bind("token")
-                .push_bind(Some(token.as_slice()))
-                .push_bind(None::<&str>)
-                .push_bind(None::<OffsetDateTime>),
-            Carries::Call { connector, unknown_after_seconds } => row
-                .push_bind("open")
-                .push_bind(None::<&[u8]>)
-                .push_bind(Some(connector.as_str()))
-                .push_bind(Some(at.plus_seconds(*unknown_after_seconds).to_offset())),
-        };
-    });
-    insert.build().execute(connection).await?;
-    Ok(())
-}
-
-/// Writes how calls ended.
-pub(crate) async fn close(
-    connection: &mut PgConnection,
-    batch: &[(OrgId, Timestamp, &Closing)],
-) -> Result<(), StoreError> {
-    for (org, at, closing) in batch {
-        sqlx::query(
-            "UPDATE releases SET state = $3, closed_at = $4, status = $5, answer = $6
-             WHERE org_id = $1 AND intent_id = $2 AND state = 'open'",
-        )
-        .bind(org.as_uuid())
-        .bind(closing.intent.as_uuid())
-        .bind(closing.outcome.state())
-        .bind(at.to_offset())
-        .bind(closing.status.map(i32::from))
-        .bind(closing.answer.as_deref())
-        .execute(&mut *connection)
-        .await?;
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug)]
 pub(crate) enum Behaviour {
     Status(u16, &'static str),
+    /// With one after the other, and then with the last.
+    Turns(Vec<u16>),
     /// Only who carries this is let in; others get 401.
     Wants(&'static str),
     /// It leads elsewhere.
@@ -117,6 +119,14 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body
     });
     let (status, text) = match behaviour.unwrap_or(Behaviour::Status(200, r#"{"done":true}"#)) {
         Behaviour::Status(status, text) => (status, text),
+        Behaviour::Turns(mut statuses) => {
+            let status = statuses.remove(0);
+            if !statuses.is_empty() {
+                let path = parts.uri.path().to_owned();
+                shared.behaviours.lock().unwrap().insert(path, Behaviour::Turns(statuses));
+            }
+            (status, "{}")
+        }
         Behaviour::Wants(wanted) if authorization.as_deref() == Some(wanted) => (200, r#"{"done":true}"#),
         Behaviour::Wants(_) => (401, "{}"),
         Behaviour::Leads(to) => {

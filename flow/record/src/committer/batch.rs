@@ -12,7 +12,7 @@ use super::write::{Rows, write, write_if_same};
 use super::{Answer, Job, redemptions};
 use crate::chain::{Link, Tip, begin_with_tips, lock_tips, stored};
 use crate::idempotency::{self, Earlier};
-use crate::releases::{self, Closing, Release};
+use crate::releases;
 
 /// Why a transaction did not end well.
 pub(super) enum Failure {
@@ -122,15 +122,16 @@ pub(super) async fn in_one_message(
     }
 }
 
-/// Whether nothing in a batch is refused by what is remembered, and no two jobs want the same nonce
-/// or idempotency key.
+/// Whether nothing in a batch is refused by what is remembered, and no two jobs want the same nonce or
+/// idempotency key, or release or close the same intent.
 fn is_plain(jobs: &[Job], tips: &HashMap<OrgId, Tip>) -> bool {
-    let (mut nonces, mut keys) = (HashSet::new(), HashSet::new());
+    let (mut nonces, mut keys, mut intents) = (HashSet::new(), HashSet::new(), HashSet::new());
     jobs.iter().all(|job| {
         screen(job, tips).is_none()
-            && !job.is_long()
+            && job.escalated.is_none()
             && job.redemption.as_ref().is_none_or(|it| nonces.insert((it.used.org, it.used.nonce_hash)))
             && idempotency::claimed(job).is_none_or(|claimed| keys.insert(claimed))
+            && releases::about(job).is_none_or(|intent| intents.insert(intent))
     })
 }
 
@@ -152,11 +153,13 @@ async fn transact(
     redemptions::consume(connection, jobs, &mut refused).await?;
     releases::check(connection, jobs, &mut refused).await?;
 
-    let Linked { rows, plan, appended, beside } = link(jobs, refused, &mut moving, now);
+    let Linked { rows, plan, escalated } = link(jobs, refused, &mut moving, now);
     let moved = in_order(moving);
-    if appended {
+    if !rows.entries.is_empty() {
         write(connection, rows, &moved).await?;
-        beside.write(connection).await?;
+    }
+    if !escalated.is_empty() {
+        chancery_approve::insert_batch(connection, &escalated).await?;
     }
     match right.commit_batch(connection).await {
         Ok(committed) => {
@@ -171,35 +174,8 @@ async fn transact(
 struct Linked<'a> {
     rows: Rows<'a>,
     plan: Vec<Planned>,
-    appended: bool,
-    beside: Beside<'a>,
-}
-
-/// Rows of the rarer kinds, each of the entry at its place and time.
-#[derive(Default)]
-struct Beside<'a> {
+    /// Those that wait for people: too rare for the one statement.
     escalated: Vec<(Requested, &'a Escalated)>,
-    released: Vec<(OrgId, i64, Timestamp, &'a Release)>,
-    closed: Vec<(OrgId, Timestamp, &'a Closing)>,
-}
-
-impl<'a> Beside<'a> {
-    fn push(&mut self, job: &'a Job, link: &Link, at: Timestamp) {
-        let (org, seq) = (job.entry.org, stored(link.seq));
-        self.escalated.extend(job.escalated.as_ref().map(|row| (Requested { org, seq, at }, row)));
-        self.released.extend(job.release.as_ref().map(|row| (org, seq, at, row)));
-        self.closed.extend(job.closing.as_ref().map(|row| (org, at, row)));
-    }
-
-    async fn write(self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        if !self.escalated.is_empty() {
-            chancery_approve::insert_batch(connection, &self.escalated).await?;
-        }
-        if !self.released.is_empty() {
-            releases::insert(connection, &self.released).await?;
-        }
-        releases::close(connection, &self.closed).await
-    }
 }
 
 /// Links what is not refused to the tips, which move.
@@ -209,12 +185,8 @@ fn link<'a>(
     tips: &mut HashMap<OrgId, Tip>,
     now: Timestamp,
 ) -> Linked<'a> {
-    let mut linked = Linked {
-        rows: Rows::default(),
-        plan: Vec::with_capacity(jobs.len()),
-        appended: false,
-        beside: Beside::default(),
-    };
+    let mut linked =
+        Linked { rows: Rows::default(), plan: Vec::with_capacity(jobs.len()), escalated: Vec::new() };
     for (job, refused) in jobs.iter().zip(refused) {
         let planned = match (refused, tips.get_mut(&job.entry.org)) {
             (Some(refused), _) => refused,
@@ -223,8 +195,14 @@ fn link<'a>(
                 if let Some(intent) = &job.intent {
                     linked.rows.intents.push(job.entry.org, intent, link.seq, tip.last_time);
                 }
-                linked.beside.push(job, &link, tip.last_time);
-                linked.appended = true;
+                let (org, seq, at) = (job.entry.org, stored(link.seq), tip.last_time);
+                linked.escalated.extend(job.escalated.as_ref().map(|row| (Requested { org, seq, at }, row)));
+                if let Some(release) = &job.release {
+                    linked.rows.releases.push((org, seq, at), release);
+                }
+                if let Some(closing) = &job.closing {
+                    linked.rows.closings.push((org, at), closing);
+                }
                 Planned::Append(link)
             }
             (None, None) => Planned::Halted,

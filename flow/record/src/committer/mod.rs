@@ -67,11 +67,6 @@ impl Job {
         (job, answer)
     }
 
-    /// Whether it writes rows that the one statement of a batch does not speak of.
-    const fn is_long(&self) -> bool {
-        self.escalated.is_some() || self.release.is_some() || self.closing.is_some()
-    }
-
     /// What the job would be answered by a record that writes nothing.
     #[cfg(feature = "danger-null-record")]
     pub(crate) fn pretend(self, right: &CommitRight) -> Answer {

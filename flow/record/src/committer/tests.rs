@@ -20,6 +20,7 @@ use crate::entry::{Words, refs};
 use crate::idempotency::Claim;
 use crate::intents::IntentRow;
 use crate::payload::decided_refs;
+use crate::releases::{CallOutcome, Carries, Closing, Release};
 use crate::{Actor, QueueLimits, Recorder};
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
@@ -118,6 +119,21 @@ impl World {
         job
     }
 
+    /// A job that releases the intent of this number, for a call or a token.
+    async fn released(&self, number: u8, carries: Carries) -> Job {
+        let mut job = self.job("intent.released", "{}".to_owned(), 1).await;
+        job.release = Some(Release { intent: intent(number), intent_hash: [number; 32], carries });
+        job
+    }
+
+    /// A job that closes the call of the intent of this number.
+    async fn closing(&self, number: u8) -> Job {
+        let mut job = self.job("intent.closed", "{}".to_owned(), 0).await;
+        let (outcome, answer) = (CallOutcome::Succeeded, Some(vec![number; 3]));
+        job.closing = Some(Closing { intent: intent(number), outcome, status: Some(201), answer });
+        job
+    }
+
     /// What this committer answers to one job decided at `epoch`.
     async fn commit(&mut self, epoch: i64) -> Answer {
         let refs = refs(&[("organization", self.org.to_string())]);
@@ -142,11 +158,12 @@ impl World {
         sent.unwrap_or_else(known).is_some()
     }
 
-    /// How many rows there are of entries, intents, claims and uses.
-    async fn rows(&mut self) -> (i64, i64, i64, i64) {
-        sqlx::query_as(
-            "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM intents),
-                    (SELECT count(*) FROM idempotency), (SELECT count(*) FROM token_uses)",
+    /// How many rows there are of entries, intents, claims, uses, releases and closed calls.
+    async fn rows(&mut self) -> Vec<i64> {
+        sqlx::query_scalar(
+            "SELECT ARRAY[(SELECT count(*) FROM entries), (SELECT count(*) FROM intents),
+                 (SELECT count(*) FROM idempotency), (SELECT count(*) FROM token_uses),
+                 (SELECT count(*) FROM releases), (SELECT count(*) FROM releases WHERE state = 'succeeded')]",
         )
         .fetch_one(&mut self.superuser)
         .await
@@ -248,64 +265,116 @@ async fn nothing_is_written_in_a_halted_organization_either_way() {
     }
 }
 
+fn call() -> Carries {
+    Carries::Call { connector: "bank".to_owned(), unknown_after_seconds: 60 }
+}
+
+/// What a batch has beside the entry of a change.
+#[derive(Clone, Copy, Debug)]
+struct Has {
+    intents: bool,
+    claims: bool,
+    uses: bool,
+    releases: bool,
+    closings: bool,
+}
+
+impl Has {
+    fn all() -> impl Iterator<Item = Self> {
+        let bit = |number: u8, at: u8| number >> at & 1 == 1;
+        let has = move |number| Self {
+            intents: bit(number, 0),
+            claims: bit(number, 1),
+            uses: bit(number, 2),
+            releases: bit(number, 3),
+            closings: bit(number, 4),
+        };
+        // Who claims a key decides an intent.
+        (0..32).map(has).filter(|has| has.intents || !has.claims)
+    }
+
+    async fn batch(self, world: &World) -> Vec<Job> {
+        let mut jobs = vec![world.job("test.happened", "{}".to_owned(), 1).await];
+        if self.intents {
+            jobs.push(world.decided(2, self.claims).await);
+        }
+        if self.uses {
+            jobs.push(world.redeemed(5, 1).await);
+        }
+        if self.releases {
+            jobs.push(world.released(8, call()).await);
+        }
+        if self.closings {
+            jobs.push(world.closing(7).await);
+        }
+        jobs
+    }
+
+    /// What is refused once that is written: the same again, and what has no ground.
+    async fn refused(self, world: &World) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        if self.claims {
+            jobs.push(world.decided(2, true).await);
+        }
+        if self.uses {
+            jobs.extend([world.redeemed(5, 1).await, world.redeemed(6, 9).await]);
+        }
+        if self.releases {
+            jobs.push(world.released(8, call()).await);
+        }
+        if self.closings {
+            jobs.extend([world.closing(7).await, world.closing(9).await]);
+        }
+        jobs
+    }
+}
+
 /// Whatever a batch consists of, its one message writes all of it or, where anything is not as it was
 /// remembered, nothing.
 #[tokio::test]
 async fn a_batch_of_any_shape_is_written_whole_or_not_at_all() {
-    for (intents, claims, uses) in [
-        (false, false, false),
-        (true, false, false),
-        (true, true, false),
-        (false, false, true),
-        (true, false, true),
-        (true, true, true),
-    ] {
+    for has in Has::all() {
         let mut world = World::start().await;
-        let ground = world.decided(1, false).await;
-        assert_eq!(seq(&world.commit_all(&[ground]).await[0]), 2);
+        let grounds = [world.decided(1, false).await, world.released(7, call()).await];
+        assert_eq!(seq(&world.commit_all(&grounds).await[0]), 2);
         let before = world.rows().await;
-        let batch = async |world: &World| {
-            let mut jobs = vec![world.job("test.happened", "{}".to_owned(), 1).await];
-            if intents {
-                jobs.push(world.decided(2, claims).await);
-            }
-            if uses {
-                jobs.push(world.redeemed(5, 1).await);
-            }
-            jobs
-        };
-        let jobs = batch(&world).await;
+        let jobs = has.batch(&world).await;
         world.elsewhere(Epoch::Keep).await;
         assert!(!world.in_one_message(&jobs).await, "another wrote meanwhile");
-        assert_eq!(world.rows().await, (before.0 + 1, before.1, before.2, before.3));
+        assert_eq!((world.rows().await[0], &world.rows().await[1..]), (before[0] + 1, &before[1..]));
         world.settle().await;
         let before = world.rows().await;
-        let added = (jobs.len() as i64, i64::from(intents), i64::from(claims), i64::from(uses));
-        assert!(world.in_one_message(&jobs).await, "{intents} {claims} {uses}");
+        assert!(world.in_one_message(&jobs).await, "{has:?}");
+        let Has { intents, claims, uses, releases, closings } = has;
+        let mut added = vec![jobs.len() as i64];
+        added.extend([intents, claims, uses, releases, closings].map(i64::from));
         let after = world.rows().await;
-        assert_eq!(
-            (after.0 - before.0, after.1 - before.1, after.2 - before.2, after.3 - before.3),
-            added,
-            "{intents} {claims} {uses}"
-        );
-        // The nonce and the key are used now, and a token without a decision never was good.
-        let mut refused = Vec::new();
-        if claims {
-            refused.push(world.decided(2, true).await);
-        }
-        if uses {
-            refused.extend([world.redeemed(5, 1).await, world.redeemed(6, 9).await]);
-        }
-        for job in refused {
+        let grown: Vec<i64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
+        assert_eq!(grown, added, "{has:?}");
+        for job in has.refused(&world).await {
             let jobs = [world.job("test.happened", "{}".to_owned(), 1).await, job];
             world.settle().await;
             let before = world.rows().await;
-            assert!(!world.in_one_message(&jobs).await);
+            assert!(!world.in_one_message(&jobs).await, "{has:?}");
             assert_eq!(world.rows().await, before);
             // Nobody came before: the next batch is one message again.
             let plain = [world.job("test.happened", "{}".to_owned(), 1).await];
             assert!(world.in_one_message(&plain).await);
         }
+    }
+}
+
+/// Two of one batch do not see each other's rows.
+#[tokio::test]
+async fn an_intent_is_released_and_closed_once_also_within_a_batch() {
+    let mut world = World::start().await;
+    world.settle().await;
+    let released = [world.released(3, call()).await, world.released(3, call()).await];
+    let closed = [world.closing(3).await, world.closing(3).await];
+    for twice in [released, closed] {
+        assert!(!world.in_one_message(&twice).await);
+        let answers = world.commit_all(&twice).await;
+        assert!(matches!(&answers[..], [Answer::Committed(_), Answer::Released]), "{answers:?}");
     }
 }
 
@@ -315,15 +384,25 @@ async fn what_one_message_writes_is_what_the_jobs_say() {
     let mut world = World::start().await;
     let ground = world.decided(1, false).await;
     world.commit_all(&[ground]).await;
-    let jobs = [world.decided(2, true).await, world.redeemed(5, 1).await];
+    let jobs = [
+        world.decided(2, true).await,
+        world.redeemed(5, 1).await,
+        world.released(6, Carries::Token(vec![6; 4])).await,
+        world.released(7, call()).await,
+    ];
     assert!(world.in_one_message(&jobs).await);
+    let closing = world.closing(7).await;
+    assert!(world.in_one_message(&[closing]).await);
     let told: Vec<String> = sqlx::query_scalar(
         "SELECT concat_ws(' ', i.seq, i.principal_kind, i.principal_id, i.key_id, i.action, i.resource_type,
                 i.effect, i.risk, i.environment, i.created_at = e.time, e.kind, encode(i.token, 'hex'))
          FROM intents i JOIN entries e USING (org_id, seq) WHERE i.id = $1
          UNION ALL SELECT concat_ws(' ', principal_id, route, encode(key_hash, 'hex'),
                 encode(request_hash, 'hex'), intent_id) FROM idempotency
-         UNION ALL SELECT concat_ws(' ', encode(nonce_hash, 'hex'), token_id, intent_id, key_id) FROM token_uses",
+         UNION ALL SELECT concat_ws(' ', encode(nonce_hash, 'hex'), token_id, intent_id, key_id) FROM token_uses
+         UNION ALL (SELECT concat_ws(' ', intent_id, seq, encode(intent_hash, 'hex'), state, encode(token, 'hex'),
+                connector, unknown_at - opened_at, closed_at IS NOT NULL, status, encode(answer, 'hex'))
+                FROM releases ORDER BY seq)",
     )
     .bind(intent(2).as_uuid())
     .fetch_all(&mut world.superuser)
@@ -339,6 +418,8 @@ async fn what_one_message_writes_is_what_the_jobs_say() {
             ),
             format!("{agent} intents {} {} {}", "02".repeat(32), "04".repeat(32), intent(2)),
             format!("{} {} {} {key}", "05".repeat(32), TokenId::new(NOW, [5; 10]), intent(1)),
+            format!("{} 5 {} token 06060606 f", intent(6), "06".repeat(32)),
+            format!("{} 6 {} succeeded bank 00:01:00 t 201 070707", intent(7), "07".repeat(32)),
         ]
     );
 }

@@ -9,11 +9,13 @@ use sqlx::{Arguments as _, PgConnection};
 
 use super::redemptions::{Grounds, recorded};
 use crate::chain::{self, Statement, Table, Tip, stored};
-use crate::{idempotency, intents};
+use crate::{idempotency, intents, release_rows};
 
 const ENTRIES: Table = chain::Columns::TABLE;
 const INTENTS: Table = intents::Columns::TABLE;
 const CLAIMS: Table = idempotency::Columns::TABLE;
+const RELEASES: Table = release_rows::Columns::TABLE;
+const CLOSINGS: Table = release_rows::Closings::TABLE;
 const USES: Table =
     Table { name: "token_uses", columns: token_uses::Columns::NAMES, types: &token_uses::Columns::TYPES };
 /// The tips as they become.
@@ -55,61 +57,50 @@ struct Shape {
     intents: bool,
     claims: bool,
     uses: bool,
+    releases: bool,
+    closings: bool,
 }
 
 impl Shape {
+    /// How many there are.
+    const COUNT: usize = 32;
+
+    /// The shape with a number below [`Self::COUNT`].
+    const fn numbered(number: usize) -> Self {
+        Self {
+            intents: number & 1 != 0,
+            claims: number & 2 != 0,
+            uses: number & 4 != 0,
+            releases: number & 8 != 0,
+            closings: number & 16 != 0,
+        }
+    }
+
+    fn number(self) -> usize {
+        let Self { intents, claims, uses, releases, closings } = self;
+        [closings, releases, uses, claims, intents]
+            .iter()
+            .fold(0, |number, has| 2 * number + usize::from(*has))
+    }
+
     fn statement(self) -> &'static str {
-        static STATEMENTS: LazyLock<[[[String; 2]; 2]; 2]> = LazyLock::new(|| {
-            [false, true].map(|intents| {
-                [false, true]
-                    .map(|claims| [false, true].map(|uses| Shape { intents, claims, uses }.write_if_same()))
-            })
+        static STATEMENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+            (0..Shape::COUNT).map(|number| Shape::numbered(number).write_if_same()).collect()
         });
-        let [fewer, more] = &*STATEMENTS;
-        let [fewer, more] = if self.intents { more } else { fewer };
-        let [fewer, more] = if self.claims { more } else { fewer };
-        if self.uses { more } else { fewer }
+        // There is one of each number; of another, Postgres would write nothing.
+        STATEMENTS.get(self.number()).map_or("", String::as_str)
     }
 
     /// The whole batch as a transaction of its own: it takes the heads in their order, and writes only
-    /// if each is as remembered and not halted, no nonce was used, no idempotency key claimed, and every
-    /// token rests on a recorded decision. The statement sees the database as it was when it began, but
-    /// heads as they are once it has them; one that is as remembered says that nobody has written to its
-    /// organization's record since, so what is read of nonces and keys is current too. Their primary
-    /// keys stand behind that.
+    /// if each is as remembered and not halted, no nonce was used, no idempotency key claimed, every token
+    /// rests on a recorded decision, what is released was not, and what is closed is open. The statement
+    /// sees the database as it was when it began, but heads as they are once it has them; one that is as
+    /// remembered says that nobody has written to its organization's record since, so what is read of
+    /// nonces, keys and releases is current too. Their primary keys stand behind that.
     fn write_if_same(self) -> String {
-        const GOOD: &str = "(SELECT good FROM verdict)";
-        let only_if_good = format!("WHERE {GOOD}");
         let tips = ENTRIES.after(1);
         let remembered = TIPS.after(tips);
-        let mut first = REMEMBERED.after(remembered);
-        let mut conditions = String::new();
-        let mut steps = format!("appended AS ({})", ENTRIES.insert(1, &only_if_good));
-        let mut also = |name: &str, table: &Table, first: usize| {
-            steps += &format!(", {name} AS ({})", table.insert(first, &only_if_good));
-            table.after(first)
-        };
-        if self.intents {
-            first = also("decided", &INTENTS, first);
-        }
-        if self.claims {
-            conditions += &format!(
-                " AND NOT EXISTS (SELECT FROM {} AS n ({})
-                  JOIN idempotency i USING (org_id, principal_id, route, key_hash))",
-                CLAIMS.rows(first),
-                CLAIMS.columns
-            );
-            first = also("claimed", &CLAIMS, first);
-        }
-        if self.uses {
-            conditions += &format!(
-                " AND NOT EXISTS (SELECT FROM {} AS n ({}) JOIN token_uses u USING (org_id, nonce_hash))",
-                USES.rows(first),
-                USES.columns
-            );
-            first = also("used", &USES, first);
-            conditions += &format!(" AND cardinality(${first}) = (SELECT count(*) FROM {})", recorded(first));
-        }
+        let Besides { conditions, steps } = self.besides(REMEMBERED.after(remembered));
         format!(
             "WITH locked AS MATERIALIZED (
                  SELECT org_id, entry_hash, epoch, halted FROM heads
@@ -121,12 +112,73 @@ impl Shape {
                  ) AS stands
              ), verdict AS MATERIALIZED (
                  SELECT stands{conditions} AS good FROM standing
-             ), {steps}, moved AS ({})
+             ), appended AS ({}){steps}, moved AS ({})
              SELECT good, stands FROM verdict, standing",
             REMEMBERED.rows(remembered),
             REMEMBERED.columns,
+            ENTRIES.insert(1, &format!("WHERE {GOOD}")),
             move_tips(tips, &format!("AND {GOOD}")),
         )
+    }
+
+    /// What is written beside entries, from the parameters from `$first` on, and on which conditions.
+    fn besides(self, mut first: usize) -> Besides {
+        let mut besides = Besides::default();
+        if self.intents {
+            first = besides.insert("decided", &INTENTS, first);
+        }
+        if self.claims {
+            besides.only_if_none(&CLAIMS, first, "idempotency", "org_id, principal_id, route, key_hash");
+            first = besides.insert("claimed", &CLAIMS, first);
+        }
+        if self.uses {
+            besides.only_if_none(&USES, first, "token_uses", "org_id, nonce_hash");
+            first = besides.insert("used", &USES, first);
+            besides.only_if_all(first, &recorded(first));
+            first += Grounds::TYPES.len();
+        }
+        if self.releases {
+            besides.only_if_none(&RELEASES, first, "releases", "org_id, intent_id");
+            first = besides.insert("released", &RELEASES, first);
+        }
+        if self.closings {
+            let open = "JOIN releases r USING (org_id, intent_id) WHERE r.state = 'open'";
+            let closed = format!("{} AS n ({}) {open}", CLOSINGS.rows(first), CLOSINGS.columns);
+            besides.only_if_all(first, &closed);
+            let update = release_rows::Closings::update(first, &format!("AND {GOOD}"));
+            besides.steps += &format!(", closed AS ({update})");
+        }
+        besides
+    }
+}
+
+/// Whether a batch is written.
+const GOOD: &str = "(SELECT good FROM verdict)";
+
+/// The parts of a batch's statement that not every shape has.
+#[derive(Default)]
+struct Besides {
+    conditions: String,
+    steps: String,
+}
+
+impl Besides {
+    /// Adds rows of a table. Gives the number of the first parameter after theirs.
+    fn insert(&mut self, name: &str, table: &Table, first: usize) -> usize {
+        self.steps += &format!(", {name} AS ({})", table.insert(first, &format!("WHERE {GOOD}")));
+        table.after(first)
+    }
+
+    /// Only if none of the new rows is there by its key.
+    fn only_if_none(&mut self, new: &Table, first: usize, table: &str, key: &str) {
+        let (rows, columns) = (new.rows(first), new.columns);
+        self.conditions +=
+            &format!(" AND NOT EXISTS (SELECT FROM {rows} AS n ({columns}) JOIN {table} t USING ({key}))");
+    }
+
+    /// Only if as many rows are found as the array in `$first` is long.
+    fn only_if_all(&mut self, first: usize, found: &str) {
+        self.conditions += &format!(" AND cardinality(${first}) = (SELECT count(*) FROM {found})");
     }
 }
 
@@ -138,6 +190,8 @@ pub(super) struct Rows<'a> {
     pub(super) claims: idempotency::Columns<'a>,
     pub(super) uses: token_uses::Columns<'a>,
     pub(super) grounds: Grounds<'a>,
+    pub(super) releases: release_rows::Columns<'a>,
+    pub(super) closings: release_rows::Closings<'a>,
 }
 
 /// Writes a batch whose idempotency keys are claimed and whose nonces are consumed already, in a
@@ -148,7 +202,13 @@ pub(super) async fn write(
     tips: &[Tip],
 ) -> Result<(), StoreError> {
     let statement = rows.intents.bind(rows.entries.bind(sqlx::query(WRITE.as_str())));
-    bind_tips(statement, tips).execute(connection).await?;
+    bind_tips(statement, tips).execute(&mut *connection).await?;
+    if !rows.releases.is_empty() {
+        rows.releases.insert(connection).await?;
+    }
+    if !rows.closings.is_empty() {
+        rows.closings.write(connection).await?;
+    }
     Ok(())
 }
 
@@ -158,6 +218,8 @@ pub(super) fn write_if_same<'q>(rows: Rows<'q>, remembered: &'q [Tip], tips: &[T
         intents: !rows.intents.is_empty(),
         claims: !rows.claims.is_empty(),
         uses: !rows.uses.is_empty(),
+        releases: !rows.releases.is_empty(),
+        closings: !rows.closings.is_empty(),
     };
     // What entries and intents take is reserved at once: growing would copy payloads again and again.
     let mut arguments = PgArguments::default();
@@ -175,6 +237,12 @@ pub(super) fn write_if_same<'q>(rows: Rows<'q>, remembered: &'q [Tip], tips: &[T
     }
     if shape.uses {
         statement = rows.grounds.bind(rows.uses.bind(statement));
+    }
+    if shape.releases {
+        statement = rows.releases.bind(statement);
+    }
+    if shape.closings {
+        statement = rows.closings.bind(statement);
     }
     statement
 }
