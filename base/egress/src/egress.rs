@@ -215,9 +215,9 @@ impl Inner {
             headers.remove(header::CONTENT_ENCODING);
             headers.remove(header::CONTENT_LENGTH);
         }
-        let peer = connection.peer();
+        let (peer, method) = (connection.peer(), hop.request.method.clone());
         self.keep(key, connection);
-        Ok(Answer { status: head.status, headers, body, peer, redirects })
+        Ok(Answer { status: head.status, headers, body, peer, method, redirects })
     }
 
     async fn read(

@@ -65,6 +65,8 @@ pub struct Answer {
     pub body: Bytes,
     /// Who answered.
     pub peer: SocketAddr,
+    /// The method of the request that it answers: a redirect may have made another of it.
+    pub method: Method,
     /// How many redirects were followed.
     pub redirects: u8,
 }

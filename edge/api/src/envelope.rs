@@ -1,6 +1,7 @@
 //! What every answer is wrapped in.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{Code, words};
@@ -35,7 +36,8 @@ pub struct Failure {
     pub error: ErrorBody,
     /// What belongs to the failure: a decision with its reasons, the problems of a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<serde_json::Value>,
+    #[schema(value_type = Option<Object>)]
+    pub data: Option<Box<RawValue>>,
 }
 
 /// What went wrong.

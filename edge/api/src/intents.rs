@@ -179,7 +179,7 @@ pub enum ExecutionStatus {
 }
 
 /// An execution, and what came back.
-#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Execution {
     /// Through which connector.
     pub connector: String,
@@ -191,11 +191,11 @@ pub struct Execution {
     /// Why it did not succeed, in a stable word; said in the first answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// What came back, for a day, to whoever asked: as JSON where it is JSON.
+    /// What came back, for a day, to whoever asked: as JSON where it is JSON of at most 256 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub answer: Option<Value>,
-    /// The same as base64, where it is not JSON.
+    pub answer: Option<Box<RawValue>>,
+    /// The same as base64, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_base64: Option<String>,
     /// When it ended.

@@ -28,7 +28,7 @@ impl Default for Database {
             binaries: None,
             app_connections: 12,
             appender_connections: 4,
-            worker_connections: 2,
+            worker_connections: 4,
         }
     }
 }

@@ -43,7 +43,7 @@ pub const KEYS: [Key; 36] = [
     key("database.binaries", "the path of a folder with `postgres` and `initdb`"),
     key("database.app_connections", "a number, 1 to 1000"),
     key("database.appender_connections", "a number, 1 to 1000"),
-    key("database.worker_connections", "a number, 1 to 1000"),
+    key("database.worker_connections", "a number, 2 to 1000"),
     key("limits.key_per_minute", "a number, 1 or more"),
     key("limits.key_burst", "a number, 1 or more"),
     key("limits.organization_per_minute", "a number, 1 or more"),

@@ -26,7 +26,8 @@ pub(crate) fn validate(config: &Config, problems: &mut Vec<Problem>) {
     }
     check.range("database.app_connections", database.app_connections.into(), 1..=1_000);
     check.range("database.appender_connections", database.appender_connections.into(), 1..=1_000);
-    check.range("database.worker_connections", database.worker_connections.into(), 1..=1_000);
+    // One of them listens for what other servers tell.
+    check.range("database.worker_connections", database.worker_connections.into(), 2..=1_000);
 
     check.text("keys.prefix", Some(&config.keys.prefix), is_prefix);
 

@@ -13,10 +13,10 @@ use chancery_model::Timestamp;
 use chancery_record::Conclusion;
 use chancery_record::releases::{Call, CallOutcome};
 use chancery_record::{Opened, RecordError};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 
-use crate::{ApiError, App};
+use crate::{ApiError, App, foreign};
 
 /// What is left of a request's time for its answer.
 pub(crate) const ANSWERING: Duration = Duration::from_secs(2);
@@ -73,19 +73,9 @@ async fn close(app: &App, finished: Finished) -> Result<Execution, ApiError> {
             }
         }
     }
+    // Other servers hear of it with the commit.
     app.waits.wake(told);
-    announce(app, told);
     Ok(concluded(engaged.connector().as_str(), conclusion, app.clock.now()))
-}
-
-/// Tells the other servers, beside the answer: it costs a commit of its own.
-fn announce(app: &App, told: Told) {
-    let store = app.store.clone();
-    app.calls.spawn(async move {
-        if let Err(error) = chancery_approve::announce(&store, told).await {
-            tracing::warn!(%error, "other servers do not hear that a call ended");
-        }
-    });
 }
 
 fn execution(connector: &str, status: ExecutionStatus) -> Execution {
@@ -121,14 +111,12 @@ const fn status(outcome: Option<CallOutcome>) -> ExecutionStatus {
     }
 }
 
-/// What came back, as JSON where it is JSON.
-fn content(answer: Option<Vec<u8>>) -> (Option<Value>, Option<String>) {
-    match answer {
-        None => (None, None),
-        Some(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(value) => (Some(value), None),
-            Err(_) => (None, Some(BASE64.encode(&bytes))),
-        },
+/// What came back: as JSON, or else as base64.
+fn content(answer: Option<Vec<u8>>) -> (Option<Box<RawValue>>, Option<String>) {
+    let Some(bytes) = answer else { return (None, None) };
+    match foreign::json(bytes) {
+        Ok(json) => (Some(json), None),
+        Err(bytes) => (None, Some(BASE64.encode(&bytes))),
     }
 }
 

@@ -7,7 +7,8 @@ use axum::body::Body;
 use chancery_api::{Code, ErrorBody, Failure};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// A request that failed: one text for the caller, another for us.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ struct Refusal {
     code: Code,
     message: Cow<'static, str>,
     field: Option<String>,
-    data: Option<Value>,
+    data: Option<Box<RawValue>>,
     cause: Option<String>,
     retry_after_seconds: Option<u64>,
     stale: Option<i64>,
@@ -76,8 +77,12 @@ impl ApiError {
 
     /// What belongs to the failure: a decision, the problems of a policy.
     #[must_use]
-    pub fn with(mut self, data: Value) -> Self {
-        self.0.data = Some(data);
+    pub fn with(mut self, data: &impl Serialize) -> Self {
+        match to_raw_value(data) {
+            Ok(data) => self.0.data = Some(data),
+            // What is answered is made of maps with texts as keys: there is no such failure.
+            Err(error) => tracing::error!(%error, "what belongs to a failure can't be written"),
+        }
         self
     }
 
@@ -178,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_carries_field_data_and_headers() {
         let error = ApiError::new(Code::RateLimited, "slower").at("key").retry_after(3);
-        let response = error.with(serde_json::json!({"a": 1})).render();
+        let response = error.with(&serde_json::json!({"a": 1})).render();
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()[RETRY_AFTER], "3");
         assert_eq!(

@@ -24,6 +24,7 @@ mod call;
 mod cursor;
 mod cx;
 mod error;
+mod foreign;
 mod guard;
 mod head;
 mod input;

@@ -204,10 +204,10 @@ impl From<PolicyError> for ApiError {
                 Self::new(Code::ValidationError, text).at(path)
             }
             PolicyError::Problems(problems) => {
-                Self::new(Code::PolicyInvalid, text).at("text").with(json!({ "problems": problems }))
+                Self::new(Code::PolicyInvalid, text).at("text").with(&json!({ "problems": problems }))
             }
             PolicyError::Breaks { policy, problems } => {
-                Self::new(Code::PolicyBreaks, text).with(json!({ "policy": policy, "problems": problems }))
+                Self::new(Code::PolicyBreaks, text).with(&json!({ "policy": policy, "problems": problems }))
             }
             PolicyError::Compile(CompileError::TooMany) => Self::new(Code::LimitReached, text),
             PolicyError::Compile(_) => Self::internal("a policy in force can't be read"),

@@ -14,6 +14,9 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chancery_egress::Limits;
 use chancery_model::Clock as _;
 use chancery_record::{RecordError, releases};
 use futures_util::future::join_all;
@@ -108,6 +111,58 @@ async fn a_client_that_is_refused_a_token_closes_its_call_as_failed() {
         }
     }
     assert!(bank.upstream.seen().is_empty(), "without a token nothing is sent");
+}
+
+#[tokio::test]
+async fn no_connector_goes_beyond_the_limits_of_the_server() {
+    let calls = Limits { total: Duration::from_millis(200), body_bytes: 16, ..Limits::default() };
+    let world = World::set_up(Setup { calls, ..Setup::default() }).await;
+    let bank = Bank::on(world, json!({"timeout_ms": 60_000, "max_answer_bytes": 1_000_000}), bearer()).await;
+    bank.upstream.behave("/v1/accounts/long", Behaviour::Status(200, r#"{"longer":"than sixteen"}"#));
+    let answer = bank.ask("bank.balance", "long", None).await;
+    failed(&answer, 504, "outcome_unknown");
+    assert_eq!(answer.json()["data"]["execution"]["code"], json!("answer_too_large"));
+    bank.upstream.behave("/v1/accounts/slow", Behaviour::Hangs);
+    let answer = bank.ask("bank.balance", "slow", None).await;
+    failed(&answer, 504, "outcome_unknown");
+    assert_eq!(answer.json()["data"]["execution"]["code"], json!("timed_out"));
+}
+
+#[tokio::test]
+async fn what_comes_back_is_handed_on_as_it_is() {
+    let bank = Bank::open(json!({})).await;
+    for (account, text) in [("exact", r#"{"b": 1.50, "a": [1, 1e3]}"#), ("much", r#"[1,2,3,4,5,6,7,8]"#)] {
+        bank.upstream.behave(&format!("/v1/accounts/{account}"), Behaviour::Status(200, text));
+        let answer = bank.ask("bank.balance", account, Some(account)).await;
+        assert!(answer.text.contains(&format!(r#""answer":{text}"#)), "{}", answer.text);
+        let again = bank.ask("bank.balance", account, Some(account)).await;
+        assert!(again.text.contains(&format!(r#""answer":{text}"#)), "{}", again.text);
+    }
+    // What a client could stumble over is no part of our JSON.
+    let deep: &'static str = format!("{}{}", "[".repeat(100), "]".repeat(100)).leak();
+    for (account, text) in [("deep", deep), ("number", "1e999"), ("none", "<html>")] {
+        bank.upstream.behave(&format!("/v1/accounts/{account}"), Behaviour::Status(500, text));
+        let answer = bank.ask("bank.balance", account, None).await;
+        failed(&answer, 502, "execution_failed");
+        let execution = &answer.json()["data"]["execution"];
+        assert_eq!(BASE64.decode(execution["answer_base64"].as_str().unwrap()).unwrap(), text.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn what_a_redirect_made_of_a_write_tells_nothing_of_it() {
+    let bank = Bank::open(json!({"redirects": 1})).await;
+    let to = format!("{}/v1/ping", bank.upstream.url);
+    for (account, status) in [("a", 200), ("b", 404)] {
+        bank.upstream.behave(&format!("/v1/accounts/{account}/transfers"), Behaviour::Leads(to.clone()));
+        bank.upstream.behave("/v1/ping", Behaviour::Status(status, "{}"));
+        let answer = bank.ask("bank.transfer", account, None).await;
+        failed(&answer, 504, "outcome_unknown");
+        assert_eq!(answer.json()["data"]["execution"]["code"], json!("redirected"));
+        bank.upstream.behave(&format!("/v1/accounts/{account}"), Behaviour::Leads(to.clone()));
+        let read = bank.ask("bank.balance", account, None).await;
+        assert_eq!(read.status.as_u16(), if status == 200 { 200 } else { 502 }, "{}", read.text);
+    }
 }
 
 #[tokio::test]

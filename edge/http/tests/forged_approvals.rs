@@ -12,13 +12,13 @@ mod support;
 
 use serde_json::json;
 use sqlx::PgConnection;
-use support::office::{Office, text};
+use support::office::{Office, because, text};
 
 /// Writes an answer that nobody gave: of this person, to this intent, with a key of theirs.
 async fn forge(database: &mut PgConnection, (intent, member): (&str, &str)) {
     let made = sqlx::query(
-        "INSERT INTO approvals (org_id, intent_id, member_id, key_id, key_created_by, answer, answered_at)
-         SELECT e.org_id, e.intent_id, m.id, k.id, k.created_by, 'approve', e.requested_at
+        "INSERT INTO approvals (org_id, intent_id, member_id, key_id, answer, answered_at)
+         SELECT e.org_id, e.intent_id, m.id, k.id, 'approve', e.requested_at
          FROM escalations e JOIN members m ON m.org_id = e.org_id AND m.id = $2::uuid
          JOIN api_keys k ON k.org_id = e.org_id AND k.holder_id = m.id WHERE e.intent_id = $1::uuid LIMIT 1",
     )
@@ -101,19 +101,40 @@ async fn answers_to_another_intent_or_with_another_key_release_nothing() {
     is_refused(&office, &other).await;
     told(&good).execute(&mut database).await.unwrap();
 
-    let key: (uuid::Uuid,) =
-        sqlx::query_as("SELECT key_id FROM approvals WHERE intent_id = $1::uuid LIMIT 1")
-            .bind(&good)
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-    let with = |key: uuid::Uuid, was: uuid::Uuid| {
-        sqlx::query("UPDATE approvals SET key_id = $1 WHERE key_id = $2").bind(key).bind(was)
+    // With a key of theirs that they did not answer with.
+    let [one, _] = &office.approvers;
+    support::office::key(&office.world, &office.org.key, ("member", &one.id)).await;
+    let with = "UPDATE approvals SET key_id = (SELECT k.id FROM api_keys k WHERE k.holder_id = $2::uuid
+         ORDER BY k.created_at";
+    let with =
+        |order: &str| format!("{with} {order} LIMIT 1) WHERE intent_id = $1::uuid AND member_id = $2::uuid");
+    let moved = async |database: &mut PgConnection, order| {
+        let sql = sqlx::AssertSqlSafe(with(order));
+        let moved = sqlx::query(sql).bind(&good).bind(&one.id).execute(database).await.unwrap();
+        assert_eq!(moved.rows_affected(), 1);
     };
-    with(uuid::Uuid::nil(), key.0).execute(&mut database).await.unwrap();
+    moved(&mut database, "DESC").await;
     is_refused(&office, &good).await;
-    with(key.0, uuid::Uuid::nil()).execute(&mut database).await.unwrap();
+    moved(&mut database, "ASC").await;
     assert_eq!(office.release(&good, json!({})).await.status, 200, "as it was, it is good");
+}
+
+#[tokio::test]
+async fn what_ended_is_not_approved_again_nor_good_for_longer() {
+    let office = Office::open().await;
+    let mut database = office.world.superuser().await;
+    let cancelled = office.ask(&office.agent_key, 1).await;
+    office.approve_both(&cancelled).await;
+    let cancel = format!("/api/v1/intents/{cancelled}/cancel");
+    assert_eq!(office.world.call(&office.agent_key, "POST", &cancel, because()).await.status, 200);
+    approve(&mut database, &cancelled).await;
+    is_refused(&office, &cancelled).await;
+
+    let late = office.ask(&office.agent_key, 2).await;
+    office.approve_both(&late).await;
+    office.world.clock.advance_seconds(3_600);
+    approve(&mut database, &late).await;
+    is_refused(&office, &late).await;
 }
 
 #[tokio::test]

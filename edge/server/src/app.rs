@@ -48,7 +48,12 @@ pub(crate) fn make(
     let policies = installation_policies(config.policies.installation_dir.as_deref())?;
     let (clock, random) = (Arc::clone(&around.clock), Arc::clone(&around.random));
     Ok(Arc::new(App {
-        executor: Executor::new(store.clone(), egress, clock, random),
+        executor: Executor::new(
+            store.clone(),
+            (egress, crate::egress::limits(&config.egress)),
+            clock,
+            random,
+        ),
         calls: TaskTracker::new(),
         entrance: Entrance::new(store.clone(), epochs),
         store,

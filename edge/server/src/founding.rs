@@ -162,6 +162,7 @@ impl Founder<'_> {
         let held = rights_of(Role::Admin);
         let creator = Creator {
             member: admin,
+            key: None,
             rights: held,
             environment: Environment::Live,
             audiences: &[],

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use chancery_approve::{Told, announce};
+use chancery_approve::Due;
+use chancery_model::Timestamp;
 use chancery_record::releases::{ANSWERS_KEPT_SECONDS, forget_answers, orphans};
 use chancery_record::{Actor, RecordError, Recorder};
 use chancery_store::{Scope, Store};
@@ -28,23 +29,42 @@ pub(crate) async fn sweep_forever(store: Store, recorder: Recorder, stop: Cancel
     }
 }
 
-/// Ends whatever is over by the store's clock, each with an entry of its own. Gives how many were ended
-/// here.
+/// Ends whatever is over by the store's clock, each with an entry of its own, and each part whether or not
+/// another fails. Gives how many were ended here.
 ///
 /// # Errors
 /// When the store does not answer. What could not be ended is tried again at the next look.
 pub async fn sweep(store: &Store, recorder: &Recorder) -> anyhow::Result<usize> {
     let now = store.keyring().clock().now();
+    let closed = close_orphans(store, recorder, now).await;
+    let expired = expire_due(store, recorder, now).await;
+    forget_answers(store, now.plus_seconds(-ANSWERS_KEPT_SECONDS)).await?;
+    Ok(closed? + expired?)
+}
+
+async fn expire_due(store: &Store, recorder: &Recorder, now: Timestamp) -> anyhow::Result<usize> {
     let mut ended = 0;
     for due in chancery_approve::due(store, now).await? {
-        let mut scoped = store.write(&Scope::installation(due.org)).await?;
-        if let Some(change) = chancery_approve::expire(&mut scoped, due.intent, now).await? {
-            match recorder.commit(scoped, Actor::installation(), change).await {
-                Ok(_) => ended += 1,
-                Err(error) => tracing::warn!(org = %due.org, %error, "an escalation is ended later"),
-            }
+        match expire(store, recorder, due, now).await {
+            Ok(done) => ended += usize::from(done),
+            Err(error) => tracing::warn!(org = %due.org, %error, "an escalation is ended later"),
         }
     }
+    Ok(ended)
+}
+
+/// Ends one; `false` when another was first.
+async fn expire(store: &Store, recorder: &Recorder, due: Due, now: Timestamp) -> anyhow::Result<bool> {
+    let mut scoped = store.write(&Scope::installation(due.org)).await?;
+    let Some(change) = chancery_approve::expire(&mut scoped, due.intent, now).await? else {
+        return Ok(false);
+    };
+    recorder.commit(scoped, Actor::installation(), change).await?;
+    Ok(true)
+}
+
+async fn close_orphans(store: &Store, recorder: &Recorder, now: Timestamp) -> anyhow::Result<usize> {
+    let mut ended = 0;
     for orphan in orphans(store, now).await? {
         match recorder.close_orphan(orphan).await {
             Ok(_) => {
@@ -52,15 +72,10 @@ pub async fn sweep(store: &Store, recorder: &Recorder) -> anyhow::Result<usize> 
                 tracing::error!(org = %orphan.org, intent = %orphan.intent,
                     "a call was opened and nobody closed it: its outcome is unknown");
                 ended += 1;
-                let told = Told { org: orphan.org, intent: orphan.intent };
-                if let Err(error) = announce(store, told).await {
-                    tracing::warn!(%error, "who waits does not hear that a call ended");
-                }
             }
             Err(RecordError::Released) => {}
             Err(error) => tracing::warn!(org = %orphan.org, %error, "a call is closed later"),
         }
     }
-    forget_answers(store, now.plus_seconds(-ANSWERS_KEPT_SECONDS)).await?;
     Ok(ended)
 }

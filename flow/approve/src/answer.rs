@@ -1,6 +1,6 @@
 //! Answering: a person agrees, refuses, or takes their answer back.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chancery_evidence::{Hex, kind};
 use chancery_model::{Environment, IntentId, KeyId, MemberId, Principal, Role, Timestamp};
@@ -11,11 +11,12 @@ use uuid::Uuid;
 use crate::Escalation;
 use crate::end::end;
 use crate::escalation::{Given, State, answers, hold, read};
-use crate::people::{self, Barred, Lineage, Person, With};
+use crate::keys::{self, Keys};
+use crate::people::{self, Barred, Lineage, Person, Request, With};
 use crate::wait::tell;
 
 /// How long what was approved can be carried out, in seconds: an hour.
-const GOOD_SECONDS: i64 = 3_600;
+pub const GOOD_SECONDS: i64 = 3_600;
 
 /// Who answers.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +25,6 @@ pub struct Approver {
     pub member: MemberId,
     /// The API key they answer with.
     pub key: KeyId,
-    /// Who made it.
-    pub key_created_by: MemberId,
     /// What it acts on: to a test key, a live intent is not there to be answered.
     pub environment: Environment,
 }
@@ -113,7 +112,6 @@ pub async fn answer(
         intent,
         member: approver.member,
         key: approver.key,
-        key_created_by: approver.key_created_by,
         approves: answer == Answer::Approve,
         at: now,
     };
@@ -189,17 +187,15 @@ async fn note(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO approvals (org_id, intent_id, member_id, key_id, key_created_by, answer, answered_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO approvals (org_id, intent_id, member_id, key_id, answer, answered_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (org_id, intent_id, member_id) DO UPDATE SET key_id = excluded.key_id,
-             key_created_by = excluded.key_created_by, answer = excluded.answer,
-             answered_at = excluded.answered_at, withdrawn_at = NULL",
+             answer = excluded.answer, answered_at = excluded.answered_at, withdrawn_at = NULL",
     )
     .bind(scoped.org().as_uuid())
     .bind(intent.as_uuid())
     .bind(approver.member.as_uuid())
     .bind(approver.key.as_uuid())
-    .bind(approver.key_created_by.as_uuid())
     .bind(answer.as_str())
     .bind(now.to_offset())
     .execute(scoped.connection())
@@ -264,8 +260,10 @@ pub struct Voice {
 /// The people of one escalation, as they are now.
 struct Circle {
     behind: HashSet<MemberId>,
+    /// The keys that were answered with, and the one that was asked with.
+    keys: Keys,
     lineage: Lineage,
-    people: std::collections::HashMap<MemberId, Person>,
+    people: HashMap<MemberId, Person>,
 }
 
 impl Circle {
@@ -283,15 +281,19 @@ impl Circle {
         let answering: Vec<Uuid> = given.iter().chain(candidate).map(|one| one.member.as_uuid()).collect();
         let everybody: Vec<Uuid> =
             behind.iter().map(|id| id.as_uuid()).chain(answering.iter().copied()).collect();
+        let with: Vec<Uuid> = given.iter().chain(candidate).map(|one| one.key.as_uuid()).collect();
+        let keys = keys::read(scoped.connection(), org, escalation.intent.as_uuid(), &with).await?;
         let lineage = people::lineage(scoped.connection(), org, &everybody).await?;
         let people = people::people(scoped.connection(), org, &answering).await?;
-        Ok(Self { behind, lineage, people })
+        Ok(Self { behind, keys, lineage, people })
     }
 
     fn person(&self, given: &Given, escalation: &Escalation) -> Result<Person, Barred> {
         let person = self.people.get(&given.member).ok_or(Barred::Gone)?;
-        let with = With { key_created_by: given.key_created_by, requested_at: escalation.requested_at };
-        people::may_answer(person, with, &self.behind, &self.lineage)?;
+        let key = self.keys.of(given.key).ok_or(Barred::KeyGone)?;
+        let with = With { key_makers: &key.makers, requested_at: escalation.requested_at };
+        let request = Request { behind: &self.behind, asked_with: self.keys.asked_with() };
+        people::may_answer(person, with, request, &self.lineage)?;
         Ok(*person)
     }
 

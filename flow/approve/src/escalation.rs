@@ -323,8 +323,6 @@ pub struct Given {
     pub member: MemberId,
     /// With which key.
     pub key: KeyId,
-    /// Who made that key.
-    pub key_created_by: MemberId,
     /// Whether they agreed.
     pub approves: bool,
     /// When.
@@ -336,7 +334,6 @@ struct GivenRow {
     intent_id: Uuid,
     member_id: Uuid,
     key_id: Uuid,
-    key_created_by: Uuid,
     answer: String,
     answered_at: OffsetDateTime,
 }
@@ -348,7 +345,7 @@ struct GivenRow {
 pub async fn answers<M>(scoped: &mut Scoped<M>, intents: &[IntentId]) -> Result<Vec<Given>, StoreError> {
     let intents: Vec<Uuid> = intents.iter().map(|id| id.as_uuid()).collect();
     let rows: Vec<GivenRow> = sqlx::query_as(
-        "SELECT intent_id, member_id, key_id, key_created_by, answer, answered_at FROM approvals
+        "SELECT intent_id, member_id, key_id, answer, answered_at FROM approvals
          WHERE org_id = $1 AND intent_id = ANY($2) AND withdrawn_at IS NULL ORDER BY answered_at, member_id",
     )
     .bind(scoped.org().as_uuid())
@@ -361,7 +358,6 @@ pub async fn answers<M>(scoped: &mut Scoped<M>, intents: &[IntentId]) -> Result<
             intent: IntentId::from_uuid(row.intent_id),
             member: MemberId::from_uuid(row.member_id),
             key: KeyId::from_uuid(row.key_id),
-            key_created_by: MemberId::from_uuid(row.key_created_by),
             approves: row.answer == "approve",
             at: row.answered_at.into(),
         })

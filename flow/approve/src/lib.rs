@@ -21,18 +21,27 @@
 mod answer;
 mod end;
 mod escalation;
+mod keys;
 pub mod people;
 mod wait;
 
 use chancery_store::Migration;
 
-pub use answer::{Agreed, Answer, AnswerError, Answered, Approver, Voice, agreed, answer, withdraw};
+pub use answer::{
+    Agreed, Answer, AnswerError, Answered, Approver, GOOD_SECONDS, Voice, agreed, answer, withdraw,
+};
 pub use end::{Due, cancel, due, expire};
 pub use escalation::{
     Ask, Demand, Escalated, Escalation, Given, Requested, State, answers, insert_batch, list, read,
 };
-pub use wait::{CHANNEL, Told, Waits, announce};
+pub use wait::{CHANNEL, Told, Waits};
 
 /// The tables of this crate.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 60, name: "approvals", sql: include_str!("../migrations/0060_approvals.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 60, name: "approvals", sql: include_str!("../migrations/0060_approvals.sql") },
+    Migration {
+        version: 61,
+        name: "keys are looked at",
+        sql: include_str!("../migrations/0061_keys_are_looked_at.sql"),
+    },
+];

@@ -5,6 +5,10 @@
 //! of the two was created by the other, directly or through others: whoever created a member could hold
 //! its keys. So nobody behind a request answers it, nor anybody who is theirs, nor with a key that one of
 //! them made, nor in a role that one of them granted after the request.
+//!
+//! Whoever made a key could hold it, and make the next one with it in its holder's name. So a key's *makers*
+//! are who made it and the makers of the key that it was made with. None of the makers of the key that was
+//! asked with answers; and no key answers that has one of those behind the request among its makers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -36,8 +40,10 @@ pub enum Barred {
     Behind,
     /// They created one who stands behind it, or were created by one.
     Theirs,
-    /// One who stands behind it made the key they answer with.
+    /// One who stands behind it made the key they answer with, or a key that led to it.
     TheirKey,
+    /// The key they answered with was revoked.
+    KeyGone,
     /// One who stands behind it gave them their role after the request.
     TheirGrant,
     /// They are not in the organization any more.
@@ -49,9 +55,14 @@ impl Barred {
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
-            Self::Behind => "you asked for it, or own, made or are named by what asked for it",
+            Self::Behind => {
+                "you asked for it, or own, made or are named by what asked, or made a key that led to it"
+            }
             Self::Theirs => "you created a member who stands behind the request, or were created by one",
-            Self::TheirKey => "a member who stands behind the request made the key you answer with",
+            Self::TheirKey => {
+                "a member who stands behind the request made the key you answer with, or one that led to it"
+            }
+            Self::KeyGone => "the key you answered with was revoked",
             Self::TheirGrant => "a member who stands behind the request gave you your role after it",
             Self::Gone => "you are not a member any more",
         }
@@ -82,33 +93,42 @@ impl Lineage {
 
 /// What a person answers with.
 #[derive(Clone, Copy, Debug)]
-pub struct With {
-    /// Who made the API key.
-    pub key_created_by: MemberId,
+pub struct With<'a> {
+    /// The makers of the API key.
+    pub key_makers: &'a HashSet<MemberId>,
     /// When the request was made.
     pub requested_at: Timestamp,
 }
 
-/// Whether a person may answer a request with these members behind it.
+/// Who has to do with a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Who stands behind it.
+    pub behind: &'a HashSet<MemberId>,
+    /// The makers of the key that it was asked with.
+    pub asked_with: &'a HashSet<MemberId>,
+}
+
+/// Whether a person may answer a request.
 ///
 /// # Errors
 /// Why not.
 pub fn may_answer(
     person: &Person,
-    with: With,
-    behind: &HashSet<MemberId>,
+    with: With<'_>,
+    Request { behind, asked_with }: Request<'_>,
     lineage: &Lineage,
 ) -> Result<(), Barred> {
     if !person.active {
         return Err(Barred::Gone);
     }
-    if behind.contains(&person.id) {
+    if behind.contains(&person.id) || asked_with.contains(&person.id) {
         return Err(Barred::Behind);
     }
     if behind.iter().any(|one| lineage.are_one(*one, person.id)) {
         return Err(Barred::Theirs);
     }
-    if behind.contains(&with.key_created_by) {
+    if !behind.is_disjoint(with.key_makers) {
         return Err(Barred::TheirKey);
     }
     let late = person.role_granted_at >= with.requested_at;
@@ -218,10 +238,14 @@ mod tests {
 
     const REQUESTED: Timestamp = Timestamp::from_micros(20);
 
+    /// A request behind which 1 and 2 stand, asked with a key that 2 and 8 are makers of.
     fn asked(person: Person, key_by: u128, pairs: &[(u128, u128)]) -> Result<(), Barred> {
         let lineage = Lineage::new(pairs.iter().map(|(one, other)| (member(*one), member(*other))));
-        let with = With { key_created_by: member(key_by), requested_at: REQUESTED };
-        may_answer(&person, with, &HashSet::from([member(1), member(2)]), &lineage)
+        let makers = HashSet::from([member(9), member(key_by)]);
+        let with = With { key_makers: &makers, requested_at: REQUESTED };
+        let behind = HashSet::from([member(1), member(2)]);
+        let asked_with = HashSet::from([member(2), member(8)]);
+        may_answer(&person, with, Request { behind: &behind, asked_with: &asked_with }, &lineage)
     }
 
     #[test]
@@ -229,6 +253,8 @@ mod tests {
         assert_eq!(asked(person(3), 9, &[]), Ok(()));
         assert_eq!(asked(person(1), 9, &[]), Err(Barred::Behind));
         assert_eq!(asked(person(2), 9, &[]), Err(Barred::Behind));
+        assert_eq!(asked(person(8), 9, &[]), Err(Barred::Behind), "a maker of the key that led to it");
+        assert_eq!(asked(person(3), 8, &[(3, 8)]), Ok(()), "whom and whose key that one made may answer");
         assert_eq!(asked(Person { active: false, ..person(3) }, 9, &[]), Err(Barred::Gone));
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chancery_model::{IntentId, OrgId};
-use chancery_store::{Scoped, Store, StoreError, Write};
+use chancery_store::{Scoped, StoreError, Write};
 use tokio::sync::watch;
 
 /// The channel on which changed intents are told, as `ORGANIZATION INTENT`.
@@ -19,19 +19,6 @@ pub(crate) async fn tell(scoped: &mut Scoped<Write>, intent: IntentId) -> Result
         .bind(CHANNEL)
         .bind(format!("{} {intent}", scoped.org()))
         .execute(scoped.connection())
-        .await?;
-    Ok(())
-}
-
-/// Tells of a change that is committed already: by the committer, which tells nothing itself.
-///
-/// # Errors
-/// When the store does not answer: then other servers' waiters learn of it at their next look.
-pub async fn announce(store: &Store, told: Told) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_notify($1, $2)")
-        .bind(CHANNEL)
-        .bind(format!("{} {}", told.org, told.intent))
-        .execute(store.worker())
         .await?;
     Ok(())
 }

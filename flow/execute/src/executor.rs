@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chancery_connectors::{Call, Ready, RenderError, Rendered, credential, usable};
 use chancery_crypto::Random;
-use chancery_egress::Egress;
+use chancery_egress::{Egress, Limits};
 use chancery_model::{Audience, Clock, IntentId, Timestamp};
 use chancery_record::releases::CallOutcome;
 use chancery_record::{CallTerms, Conclusion, Engaged};
@@ -100,6 +100,7 @@ pub struct Finished {
 pub struct Executor {
     pub(crate) store: Store,
     pub(crate) egress: Egress,
+    limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     bulkheads: Bulkheads,
@@ -114,11 +115,17 @@ impl std::fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// An executor that reaches systems through the guarded way out.
+    /// An executor that reaches systems through the guarded way out, within limits that no connector's own
+    /// go beyond.
     #[must_use]
-    pub fn new(store: Store, egress: Egress, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+    pub fn new(
+        store: Store,
+        (egress, limits): (Egress, Limits),
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
         let (bulkheads, budgets, tokens) = (Bulkheads::default(), Budgets::default(), Tokens::default());
-        Self { store, egress, clock, random, bulkheads, budgets, tokens }
+        Self { store, egress, limits, clock, random, bulkheads, budgets, tokens }
     }
 
     /// Makes a permitted intent's call ready: whatever would keep it from being made is found here, before
@@ -133,13 +140,13 @@ impl Executor {
         let ready = usable(&mut scoped, &name, now).await?.ok_or(PrepareError::Unknown)?;
         let breakers = breaker::read(&mut scoped, ready.connector).await?;
         drop(scoped);
-        let rendered = ready.definition.render(&Call {
+        let rendered = self.bounded(ready.definition.render(&Call {
             action: &intent.action,
             resource_type: &intent.resource_type,
             resource_id: &intent.resource_id,
             arguments: &intent.arguments,
             intent: intent.id,
-        })?;
+        })?);
         let org = scope.org();
         let (current, previous) =
             (self.unsealed(&ready, org, true).await?, self.unsealed(&ready, org, false).await?);
@@ -176,6 +183,13 @@ impl Executor {
             probes,
             _place: place,
         })
+    }
+
+    /// A call within the limits of the whole server.
+    pub(crate) fn bounded(&self, call: Rendered) -> Rendered {
+        let timeout = call.timeout.min(self.limits.total);
+        let max_answer_bytes = call.max_answer_bytes.min(self.limits.body_bytes);
+        Rendered { timeout, max_answer_bytes, ..call }
     }
 
     async fn unsealed(
@@ -224,7 +238,13 @@ impl Executor {
     }
 
     pub(crate) fn means(&self) -> Means<'_> {
-        Means { egress: &self.egress, tokens: &self.tokens, budgets: &self.budgets, random: &*self.random }
+        Means {
+            egress: &self.egress,
+            tokens: &self.tokens,
+            budgets: &self.budgets,
+            limits: &self.limits,
+            random: &*self.random,
+        }
     }
 
     /// Tells the breaker, where it matters: a success only to one that is open.

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chancery_connectors::{ClientAuth, Credential};
-use chancery_egress::{
-    Egress, FailureKind, Limits, Outgoing, Permit, Pin, Pins, PoolKey, Reach, Sent, Target,
-};
+use chancery_egress::{FailureKind, Limits, Outgoing, Permit, Pin, Pins, PoolKey, Reach, Sent, Target};
 use chancery_model::{ConnectorId, CredentialId, OrgId};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
@@ -19,9 +17,12 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::authorize::basic_headers;
+use crate::send::Means;
 
 /// The largest answer of a token endpoint, in bytes.
 const ANSWER_BYTES: usize = 64 * 1024;
+/// How long a token endpoint may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a token is kept that says nothing of its life, in seconds.
 const UNSAID_SECONDS: u64 = 60;
 /// How much sooner than it expires a token is fetched anew, in seconds; half its life if that is less.
@@ -97,11 +98,11 @@ impl Tokens {
     /// The token of a credential. Of many calls that need it at once, one fetches it.
     pub(crate) async fn of(
         &self,
-        egress: &Egress,
+        means: &Means<'_>,
         key: Key,
         credential: &Credential,
     ) -> Result<SecretString, FetchError> {
-        let fetched = self.0.try_get_with(key, fetch(egress, key, credential)).await;
+        let fetched = self.0.try_get_with(key, fetch(means, key, credential)).await;
         fetched.map(|kept| kept.token).map_err(|error: Arc<FetchError>| *error)
     }
 
@@ -114,9 +115,9 @@ impl Tokens {
     }
 }
 
-async fn fetch(egress: &Egress, key: Key, credential: &Credential) -> Result<Kept, FetchError> {
-    let (request, permit) = request(key, credential)?;
-    let answer = egress.send(request, &permit).await.map_err(|failure| {
+async fn fetch(means: &Means<'_>, key: Key, credential: &Credential) -> Result<Kept, FetchError> {
+    let (request, permit) = request(key, credential, means.limits)?;
+    let answer = means.egress.send(request, &permit).await.map_err(|failure| {
         tracing::warn!(org = %key.0, connector = %key.1, cause = %failure.cause(), sent = failure.sent() == Sent::Perhaps,
             "a token could not be fetched");
         if failure.kind() == FailureKind::Refused { FetchError::Forbidden } else { FetchError::Unavailable }
@@ -135,7 +136,11 @@ async fn fetch(egress: &Egress, key: Key, credential: &Credential) -> Result<Kep
     Ok(Kept { token: granted.access_token, life })
 }
 
-fn request((org, connector, _): Key, credential: &Credential) -> Result<(Outgoing, Permit), FetchError> {
+fn request(
+    (org, connector, _): Key,
+    credential: &Credential,
+    limits: &Limits,
+) -> Result<(Outgoing, Permit), FetchError> {
     let Credential::OAuth2ClientCredentials { token_url, client_id, client_secret, scope, audience, auth } =
         credential
     else {
@@ -172,10 +177,10 @@ fn request((org, connector, _): Key, credential: &Credential) -> Result<(Outgoin
         reach: Reach::Allowed,
         pins: Pins::to([Pin::of(&target)]),
         limits: Limits {
-            connect: Duration::from_secs(5),
-            head: Duration::from_secs(10),
-            total: Duration::from_secs(10),
-            body_bytes: ANSWER_BYTES,
+            connect: limits.connect.min(PATIENCE),
+            head: limits.head.min(PATIENCE),
+            total: limits.total.min(PATIENCE),
+            body_bytes: limits.body_bytes.min(ANSWER_BYTES),
         },
         redirects: 0,
     };

@@ -47,6 +47,7 @@ impl Executor {
         let ready = usable(&mut scoped, name, self.clock.now()).await?.ok_or(ProbeError::Unknown)?;
         drop(scoped);
         let rendered = ready.definition.render_probe().ok_or(ProbeError::Untestable)?;
+        let rendered = self.bounded(rendered);
         let current = match &ready.current {
             Some(sealed) => {
                 let opened = credential::open(self.store.keyring(), scope.org(), &ready, sealed).await?;

@@ -10,7 +10,7 @@ use chancery_egress::{
 use chancery_model::{CredentialId, OrgId};
 use chancery_record::Conclusion;
 use chancery_record::releases::CallOutcome;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -20,8 +20,6 @@ use crate::oauth::{FetchError, Tokens};
 
 /// The pause before the second try, in milliseconds; twice as long before each after it.
 const PAUSE_MS: u64 = 100;
-/// The longest that connecting may take.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// A credential, unsealed.
 pub(crate) type Unsealed = (CredentialId, Credential);
@@ -40,6 +38,8 @@ pub(crate) struct Means<'a> {
     pub(crate) egress: &'a Egress,
     pub(crate) tokens: &'a Tokens,
     pub(crate) budgets: &'a Budgets,
+    /// Beyond which nothing goes, whatever a connector says.
+    pub(crate) limits: &'a Limits,
     pub(crate) random: &'a dyn Random,
 }
 
@@ -93,9 +93,9 @@ pub(crate) async fn send(sending: &Sending<'_>, means: &Means<'_>) -> Ended {
             && is_passing(&tried)
             && means.budgets.spend(sending.ready.connector);
         if !again || !pause(attempts, deadline, means.random).await {
-            return ended(tried, attempts, perhaps_done);
+            return ended(tried, attempts, perhaps_done, &sending.rendered.method);
         }
-        perhaps_done |= may_be_done(&tried);
+        perhaps_done |= may_be_done(&tried, &sending.rendered.method);
     }
 }
 
@@ -136,8 +136,8 @@ async fn once(sending: &Sending<'_>, means: &Means<'_>, with: Option<&Unsealed>,
         reach: Reach::Allowed,
         pins: pins(sending.ready),
         limits: Limits {
-            connect: CONNECT.min(left),
-            head: left,
+            connect: means.limits.connect.min(left),
+            head: means.limits.head.min(left),
             total: left,
             body_bytes: sending.rendered.max_answer_bytes,
         },
@@ -174,7 +174,7 @@ async fn authorized(
     let fetched = match credential {
         Credential::OAuth2ClientCredentials { .. } => {
             let key = (sending.org, sending.ready.connector, *id);
-            Some(means.tokens.of(means.egress, key, credential).await.map_err(FetchError::code)?)
+            Some(means.tokens.of(means, key, credential).await.map_err(FetchError::code)?)
         }
         _ => None,
     };
@@ -206,17 +206,17 @@ async fn pause(attempts: u32, deadline: Instant, random: &dyn Random) -> bool {
 }
 
 /// Whether a try that did not succeed may have been carried out all the same.
-fn may_be_done(tried: &Tried) -> bool {
+fn may_be_done(tried: &Tried, method: &Method) -> bool {
     match tried {
         Tried::Unsent(_) => false,
         Tried::Failed(failure) => failure.sent() == Sent::Perhaps,
-        Tried::Answered(answer, _) => of_status(answer.status).0 == CallOutcome::Unknown,
+        Tried::Answered(answer, _) => of_answer(answer, method).0 == CallOutcome::Unknown,
     }
 }
 
 /// How a call ended whose last try this is. Where an earlier one may have been carried out, that the last
 /// was not does not make it a failure.
-fn ended(tried: Tried, attempts: u32, perhaps_done: bool) -> Ended {
+fn ended(tried: Tried, attempts: u32, perhaps_done: bool, method: &Method) -> Ended {
     let conclusion = |outcome, status, code, answer| {
         let outcome =
             if perhaps_done && outcome == CallOutcome::Failed { CallOutcome::Unknown } else { outcome };
@@ -228,16 +228,27 @@ fn ended(tried: Tried, attempts: u32, perhaps_done: bool) -> Ended {
             health: Health::Unasked,
         },
         Tried::Failed(ref failure) => {
-            let outcome = if may_be_done(&tried) { CallOutcome::Unknown } else { CallOutcome::Failed };
+            let outcome =
+                if may_be_done(&tried, method) { CallOutcome::Unknown } else { CallOutcome::Failed };
             let health = if failure.kind() == FailureKind::Refused { Health::Unasked } else { Health::Ill };
             Ended { conclusion: conclusion(outcome, None, Some(failure.code()), None), health }
         }
         Tried::Answered(answer, _) => {
-            let (outcome, code) = of_status(answer.status);
+            let (outcome, code) = of_answer(&answer, method);
             let health = if answer.status.is_server_error() { Health::Ill } else { Health::Well };
             let status = Some(answer.status.as_u16());
             Ended { conclusion: conclusion(outcome, status, code, Some(answer.body.to_vec())), health }
         }
+    }
+}
+
+/// What an answer says of the outcome. To another method than was meant, nothing: a redirect made a GET of
+/// it, and of what was written it tells nobody how it went.
+fn of_answer(answer: &Answer, meant: &Method) -> (CallOutcome, Option<&'static str>) {
+    if answer.method == *meant {
+        of_status(answer.status)
+    } else {
+        (CallOutcome::Unknown, Some("redirected"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use chancery_approve::CHANNEL;
 use chancery_model::{OrgId, Timestamp};
 use chancery_store::StoreError;
 use sqlx::PgConnection;
@@ -103,13 +104,14 @@ impl<'a> Closings<'a> {
         types: &["uuid", "uuid", "text", "timestamptz", "int4", "bytea"],
     };
 
-    /// The update of the rows that the parameters from `$first` on hold.
+    /// The update of the rows that the parameters from `$first` on hold. Whoever waits hears of it.
     pub(crate) fn update(first: usize, condition: &str) -> String {
         format!(
             "UPDATE releases r
              SET state = n.state, closed_at = n.closed_at, status = n.status, answer = n.answer
              FROM {} AS n ({})
-             WHERE r.org_id = n.org_id AND r.intent_id = n.intent_id AND r.state = 'open' {condition}",
+             WHERE r.org_id = n.org_id AND r.intent_id = n.intent_id AND r.state = 'open' {condition}
+             RETURNING pg_notify('{CHANNEL}', r.org_id || ' ' || r.intent_id)",
             Self::TABLE.rows(first),
             Self::TABLE.columns
         )

@@ -113,6 +113,8 @@ fn each_part_that_breaks_its_rule_is_named() {
         (at("headers/Connection"), json!("close")),
         (at("headers/proxy-anything"), json!("a")),
         (at("headers/x-http-method-override"), json!("DELETE")),
+        (at("headers/x-forwarded-prefix"), json!("/admin")),
+        (at("headers/x-original-host"), json!("admin.example")),
         (at("headers/a b"), json!("x")),
         (at("headers/x-a"), json!("a\r\nb: c")),
         (at("headers/x-a"), json!("\u{e9}")),

@@ -19,7 +19,7 @@ const MAX_NAME_BYTES: usize = 128;
 
 /// Headers that belong to the connection, to whoever authenticates, or that would make another request of
 /// the one that was decided on.
-const RESERVED: [&str; 28] = [
+const RESERVED: [&str; 29] = [
     "authorization",
     "connection",
     "content-encoding",
@@ -40,11 +40,12 @@ const RESERVED: [&str; 28] = [
     "transfer-encoding",
     "upgrade",
     "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
+    "x-host",
+    "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "x-original-host",
     "x-original-url",
     "x-real-ip",
     "x-rewrite-url",
@@ -53,7 +54,8 @@ const RESERVED: [&str; 28] = [
 /// Whether no template may set this header.
 pub(crate) fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str();
-    RESERVED.contains(&name) || name.starts_with("proxy-") || name.starts_with("sec-")
+    let families = ["proxy-", "sec-", "x-forwarded-"];
+    RESERVED.contains(&name) || families.iter().any(|family| name.starts_with(family))
 }
 
 /// A template with its source.

@@ -184,7 +184,7 @@ pub async fn create(
     let new = new.checked(keyring.clock().now())?;
     creator.require_rights(scoped, new.holder, new.environment, &new.scopes).await?;
     creator.require_bounds(&new.audiences, new.expires_at)?;
-    let issued = issue(scoped, keyring, prefix, creator.member, new, None).await?;
+    let issued = issue(scoped, keyring, prefix, creator, new, None).await?;
     let change = changed("api_key.created", Epoch::Keep, &issued.key, described(&issued.key));
     Ok((issued, change))
 }
@@ -193,7 +193,7 @@ async fn issue(
     scoped: &mut Scoped<Write>,
     keyring: &Keyring,
     prefix: &KeyPrefix,
-    created_by: MemberId,
+    creator: &Creator<'_>,
     new: NewApiKey,
     rotated_from: Option<KeyId>,
 ) -> Result<Issued, StoreError> {
@@ -207,7 +207,7 @@ async fn issue(
         environment: new.environment,
         scopes: new.scopes,
         audiences: new.audiences,
-        created_by,
+        created_by: creator.member,
         created_at: now,
         expires_at: new.expires_at,
         rotated_from,
@@ -216,7 +216,7 @@ async fn issue(
         last_used_at: None,
         uses: 0,
     };
-    insert(scoped, &key, &hash).await?;
+    insert(scoped, &key, &hash, creator.key).await?;
     Ok(Issued { key, text })
 }
 
@@ -236,12 +236,19 @@ fn described(key: &ApiKey) -> serde_json::Value {
     })
 }
 
-async fn insert(scoped: &mut Scoped<Write>, key: &ApiKey, hash: &SecretHash) -> Result<(), StoreError> {
+async fn insert(
+    scoped: &mut Scoped<Write>,
+    key: &ApiKey,
+    hash: &SecretHash,
+    made_with: Option<KeyId>,
+) -> Result<(), StoreError> {
     let org = scoped.org();
     sqlx::query(
         "INSERT INTO api_keys (org_id, id, holder_kind, holder_id, name, environment, scopes, audiences,
-             secret_hash, created_by, created_at, expires_at, rotated_from)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             secret_hash, created_by, created_at, expires_at, rotated_from, made_behind)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ARRAY(
+             SELECT created_by FROM api_keys WHERE org_id = $1 AND id = $14
+             UNION SELECT unnest(made_behind) FROM api_keys WHERE org_id = $1 AND id = $14))",
     )
     .bind(org.as_uuid())
     .bind(key.id.as_uuid())
@@ -256,6 +263,7 @@ async fn insert(scoped: &mut Scoped<Write>, key: &ApiKey, hash: &SecretHash) -> 
     .bind(key.created_at.to_offset())
     .bind(key.expires_at.map(Timestamp::to_offset))
     .bind(key.rotated_from.map(KeyId::as_uuid))
+    .bind(made_with.map(KeyId::as_uuid))
     .execute(scoped.connection())
     .await?;
     Ok(())
@@ -296,7 +304,7 @@ pub async fn rotate(
         expires_at: earlier(old.expires_at.map(|at| moved(at, old.created_at, now)), creator.expires_at),
     };
     creator.require_bounds(&new.audiences, new.expires_at)?;
-    let issued = issue(scoped, keyring, prefix, creator.member, new, Some(id)).await?;
+    let issued = issue(scoped, keyring, prefix, creator, new, Some(id)).await?;
     let mut change = changed("api_key.rotated", Epoch::Bump, &issued.key, described(&issued.key));
     change.refs.push(("rotated_from", id.to_string()));
     Ok(Some((issued, change)))

@@ -45,4 +45,5 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "environment halts",
         sql: include_str!("../migrations/0022_environment_halts.sql"),
     },
+    Migration { version: 23, name: "key makers", sql: include_str!("../migrations/0023_key_makers.sql") },
 ];

@@ -1,6 +1,6 @@
 //! Which keys a caller may make: never with more rights than its own, now or later.
 
-use chancery_model::{Audience, Environment, MemberId, Permission, Principal, Role, Timestamp};
+use chancery_model::{Audience, Environment, KeyId, MemberId, Permission, Principal, Role, Timestamp};
 use chancery_people::member;
 use chancery_store::{Scoped, StoreError, Write};
 
@@ -15,6 +15,8 @@ pub struct Creator<'a> {
     /// The member on whose rights the key will rest: as long as it lives it has none that its
     /// creator has not.
     pub member: MemberId,
+    /// The caller's key; `None` for the installation.
+    pub key: Option<KeyId>,
     /// What the caller may do now (its key's scopes and its role together): a set of
     /// [`Permission::bit`].
     pub rights: u64,

@@ -31,7 +31,7 @@ fn agents_submit(role: Role) -> u64 {
 
 fn creator(member: MemberId, rights: u64) -> Creator<'static> {
     let (environment, audiences) = (Environment::Live, &[]);
-    Creator { member, rights, environment, audiences, expires_at: None, rights_of: &agents_submit }
+    Creator { member, key: None, rights, environment, audiences, expires_at: None, rights_of: &agents_submit }
 }
 
 async fn world() -> World {

@@ -104,6 +104,7 @@ fn creator<'a, I: Input>(
     let caller = cx.caller();
     Ok(Creator {
         member: cx.member()?,
+        key: Some(caller.record().id),
         rights: caller.rights(),
         environment: caller.record().environment,
         audiences: &caller.record().audiences,

@@ -121,8 +121,7 @@ async fn reject(cx: Answers) -> Result<Answer<AnswerTaken>, ApiError> {
 fn approver(cx: &Answers) -> Result<Approver, ApiError> {
     let member = cx.member()?;
     let record = cx.caller().record();
-    let (key, key_created_by, environment) = (record.id, record.created_by, record.environment);
-    Ok(Approver { member, key, key_created_by, environment })
+    Ok(Approver { member, key: record.id, environment: record.environment })
 }
 
 async fn give(cx: &Answers, given: Given) -> Result<Answer<AnswerTaken>, ApiError> {

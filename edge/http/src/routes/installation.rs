@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use chancery_api::{Code, Health, Readiness};
-use serde_json::json;
 use sqlx::Connection;
 
 use crate::{Answer, ApiError, App, Cx, Plain, Public, Route, openapi};
@@ -33,7 +32,7 @@ async fn ready(cx: Cx<Public>) -> Result<Answer<Readiness>, ApiError> {
     if readiness.is_ready() {
         return Ok(Answer::read(readiness));
     }
-    Err(ApiError::new(Code::NotReady, "the server is not ready").with(json!(readiness)))
+    Err(ApiError::new(Code::NotReady, "the server is not ready").with(&readiness))
 }
 
 async fn store_answers(app: &App) -> bool {

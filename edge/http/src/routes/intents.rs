@@ -202,10 +202,7 @@ pub(super) fn reveal(token: SecretString) -> String {
 }
 
 pub(super) fn finish(answer: IntentAnswer) -> Result<Answer<IntentAnswer>, ApiError> {
-    let failed = |answer: &IntentAnswer, code, message| {
-        let data = serde_json::to_value(answer).map_err(ApiError::internal)?;
-        Err(ApiError::new(code, message).with(data))
-    };
+    let failed = |answer: &IntentAnswer, code, message| Err(ApiError::new(code, message).with(answer));
     match answer.execution.as_ref().map(|execution| execution.status) {
         Some(ExecutionStatus::Open) => return Ok(Answer::read(answer).with_status(StatusCode::ACCEPTED)),
         Some(ExecutionStatus::Failed) => {

@@ -8,9 +8,9 @@ use chancery_authenticate::permission::IntentsSubmit;
 use chancery_evidence::Hex;
 use chancery_mint::UnverifiedToken;
 use chancery_model::{IntentId, Timestamp};
-use chancery_record::{Outcome, grounds};
 use chancery_record::query::{self, AskedBy};
 use chancery_record::releases::{self, Released, ReleasedFor};
+use chancery_record::{Outcome, grounds};
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde_json::value::to_raw_value;
@@ -107,9 +107,9 @@ async fn release(
     match opened.outcome() {
         // More is asked for now than people agreed to: it stands in the record, and releases nothing.
         Outcome::Escalation(escalation) => {
-            let decision = serde_json::to_value(escalation.decision()).map_err(ApiError::internal)?;
+            let decision = escalation.decision();
             let message = "more people have to agree than did; `data` says who";
-            Err(ApiError::new(Code::IntentDenied, message).with(json!({ "decision": decision })))
+            Err(ApiError::new(Code::IntentDenied, message).with(&json!({ "decision": decision })))
         }
         _ => opened_answer(*opened),
     }
@@ -163,7 +163,7 @@ async fn find(cx: &Cx<Needs<IntentsSubmit>, Json<ReleaseIntent>>) -> Result<Foun
     }
     compare(&recorded, &cx.input.0)?;
     if let (Ok(agreed), None) = (&agreed, &released)
-        && !grounds.bear(cx.keyring(), cx.org(), intent, agreed).await?
+        && !grounds.bear(cx.keyring(), (cx.org(), intent), agreed, cx.app.clock.now()).await?
     {
         metrics::counter!("record_groundless_approvals_total").increment(1);
         return Err(ApiError::internal("who agreed, or that nothing was released, the record does not tell"));

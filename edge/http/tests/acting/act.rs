@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use super::model::{Asked, Given, Holder, Intent, State, Verdict, Wanted};
+use super::model::{Asked, Given, Holder, Intent, Makers, State, Verdict, Wanted};
 use super::office::{Office, text};
 use crate::support::Answered;
 
@@ -36,10 +36,11 @@ fn amount_of(wanted: &Wanted, amount: u32) -> Value {
 }
 
 impl Office<'_> {
-    pub(crate) fn key(&self, holder: Holder, key: usize) -> (String, usize) {
+    /// One of a holder's keys: its text, who made it, and its makers.
+    pub(crate) fn key(&self, holder: Holder, key: usize) -> (String, usize, Makers) {
         let keys = &self.keys[&holder];
         let key = &keys[key % keys.len()];
-        (key.text.clone(), key.maker)
+        (key.text.clone(), key.maker, key.makers.clone())
     }
 
     /// One of the newest intents.
@@ -54,7 +55,7 @@ impl Office<'_> {
         wanted: Wanted,
         idempotency: Option<usize>,
     ) -> Answered {
-        let (key, maker) = self.key(holder, key);
+        let (key, maker, makers) = self.key(holder, key);
         let mut body = amount_of(&wanted, wanted.amount);
         body["connector"] = "bank".into();
         match wanted.carry {
@@ -106,7 +107,7 @@ impl Office<'_> {
         };
         assert!(fits, "{wanted:?} {verdict:?}: {}", answer.text);
         assert_eq!(text(&answer.json(), "/data/id"), decided.intent);
-        self.note(holder, maker, wanted, (verdict, decided.intent), idempotency);
+        self.note(holder, (maker, makers), wanted, (verdict, decided.intent), idempotency);
         self.keep_token(&answer);
         answer
     }
@@ -114,7 +115,7 @@ impl Office<'_> {
     fn note(
         &mut self,
         by: Holder,
-        maker: usize,
+        (maker, asked_with): (usize, Makers),
         wanted: Wanted,
         (verdict, id): (Verdict, String),
         idempotency: Option<usize>,
@@ -141,7 +142,7 @@ impl Office<'_> {
             self.told.claims.insert((by, number), (wanted.clone(), id.clone(), now));
         }
         self.model.order.push(id.clone());
-        let intent = Intent { id: id.clone(), by, wanted, behind, requested_at: now, asked };
+        let intent = Intent { id: id.clone(), by, wanted, behind, asked_with, requested_at: now, asked };
         self.model.intents.insert(id, intent);
     }
 
@@ -159,7 +160,7 @@ impl Office<'_> {
         id: &str,
         how: &'static str,
     ) -> Answered {
-        let (key, maker) = self.key(holder, key);
+        let (key, _, makers) = self.key(holder, key);
         let route = format!("/api/v1/approvals/{{id}}/{how}");
         let answer = self.ask(&key, ("POST", &route, id), json!({"reason": "x"}), None).await;
         assert!(self.news().await.is_empty(), "an answer decides nothing");
@@ -175,11 +176,11 @@ impl Office<'_> {
         let mut agreed = self.model.agreed(intent);
         let answered = asked.given.iter().any(|given| given.who == who);
         let pending = asked.state_at(now) == State::Pending;
-        let another = self.model.is_another(intent, who, maker);
+        let another = self.model.is_another(intent, who, &makers);
         let is_asked = self.model.is_asked(&asked.demands, who);
         // One is enough to refuse, whoever that is beside those who agreed.
         let apart = how == "reject" || !agreed.iter().any(|one| self.model.are_one(one.who, who));
-        let context = || format!("{who} {how} {intent:?} with a key of {maker}: {}", answer.text);
+        let context = || format!("{who} {how} {intent:?} with a key of {makers:?}: {}", answer.text);
         let right = match code.as_str() {
             "" if how == "withdraw" => pending && answered,
             "" => pending && !answered && another && is_asked && apart,
@@ -209,14 +210,14 @@ impl Office<'_> {
         let asked = self.model.intents.get_mut(id).unwrap().asked.as_mut().unwrap();
         asked.given.retain(|given| given.who != who);
         if how != "withdraw" {
-            asked.given.push(Given { who, key_maker: maker, at: now, agrees: how == "approve" });
+            asked.given.push(Given { who, key_makers: makers, at: now, agrees: how == "approve" });
         }
         asked.state = state;
         answer
     }
 
     pub(crate) async fn cancel(&mut self, holder: Holder, id: &str) {
-        let (key, _) = self.key(holder, 0);
+        let (key, ..) = self.key(holder, 0);
         let route = ("POST", "/api/v1/intents/{id}/cancel", id);
         let answer = self.ask(&key, route, json!({"reason": "x"}), None).await;
         assert!(self.news().await.is_empty());
@@ -238,7 +239,7 @@ impl Office<'_> {
         carry: &str,
         change: usize,
     ) -> Answered {
-        let (key, _) = self.key(holder, key);
+        let (key, ..) = self.key(holder, key);
         let (now, intent) = (self.now(), &self.model.intents[id]);
         let mut sent = amount_of(&intent.wanted, intent.wanted.amount);
         match change {

@@ -84,7 +84,7 @@ impl Office<'_> {
             Step::Wait { seconds } => self.world.clock.advance_seconds(seconds),
             Step::Key { actor, holder } => {
                 let holder = ANSWERING[holder % 10];
-                self.cut_key(GOVERNING[actor % 5], holder).await;
+                self.cut_key((GOVERNING[actor % 5], actor / 5), holder).await;
             }
             _ => self.govern(step).await,
         }
@@ -189,7 +189,7 @@ impl Office<'_> {
             let now = self.now();
             let member = &mut self.model.members[who];
             (member.role, member.granted) = (role, (now, Some(by)));
-            self.cut_key(0, Holder::Member(who)).await;
+            self.cut_key((0, 0), Holder::Member(who)).await;
         }
     }
 

@@ -51,11 +51,14 @@ pub(crate) enum State {
     Expired,
 }
 
-/// What somebody answered, when, with a key that somebody made.
-#[derive(Clone, Copy, Debug)]
+/// Who made a key, and the makers of the key that it was made with.
+pub(crate) type Makers = BTreeSet<Who>;
+
+/// What somebody answered, when, with a key of these makers.
+#[derive(Clone, Debug)]
 pub(crate) struct Given {
     pub(crate) who: Who,
-    pub(crate) key_maker: Who,
+    pub(crate) key_makers: Makers,
     pub(crate) at: i64,
     pub(crate) agrees: bool,
 }
@@ -85,6 +88,8 @@ pub(crate) struct Intent {
     pub(crate) by: Holder,
     pub(crate) wanted: Wanted,
     pub(crate) behind: BTreeSet<Who>,
+    /// The makers of the key it was asked with.
+    pub(crate) asked_with: Makers,
     pub(crate) requested_at: i64,
     /// Of an escalated one.
     pub(crate) asked: Option<Asked>,
@@ -142,7 +147,7 @@ impl Model {
     }
 
     /// Whether somebody is another person than all who stand behind an intent, as of then and of now.
-    pub(crate) fn is_another(&self, intent: &Intent, who: Who, key_maker: Who) -> bool {
+    pub(crate) fn is_another(&self, intent: &Intent, who: Who, key_makers: &Makers) -> bool {
         let mut behind = intent.behind.clone();
         if intent.by == Holder::Agent {
             behind.extend([self.agent.0, self.agent.1]);
@@ -152,7 +157,8 @@ impl Model {
         let raised = granted_at >= intent.requested_at && granted_by.is_some_and(|by| behind.contains(&by));
         !person.removed
             && !behind.iter().any(|one| self.are_one(*one, who))
-            && !behind.contains(&key_maker)
+            && !intent.asked_with.contains(&who)
+            && behind.is_disjoint(key_makers)
             && !raised
     }
 
@@ -169,7 +175,7 @@ impl Model {
     pub(crate) fn agreed(&self, intent: &Intent) -> Vec<Voice> {
         let given = intent.asked.iter().flat_map(|asked| &asked.given);
         given
-            .filter(|one| one.agrees && self.is_another(intent, one.who, one.key_maker))
+            .filter(|one| one.agrees && self.is_another(intent, one.who, &one.key_makers))
             .map(|one| match self.voice(one.who) {
                 voice if voice.role == "admin" && self.members[one.who].granted.0 >= one.at => {
                     Voice { role: "approver", ..voice }

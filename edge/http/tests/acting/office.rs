@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use http::Request;
 use serde_json::{Value, json};
 
-use super::model::{Holder, Member, Model, Who};
+use super::model::{Holder, Makers, Member, Model, Who};
 use super::watch::Watch;
 use crate::support::upstream::Upstream;
 use crate::support::{Answered, Org, World};
@@ -30,6 +30,14 @@ forbid (principal, action == Action::"bank.transfer", resource);"#;
 pub(crate) struct Key {
     pub(crate) text: String,
     pub(crate) maker: Who,
+    pub(crate) makers: Makers,
+}
+
+impl Key {
+    /// The installation made it.
+    fn founding(org: &Org) -> Self {
+        Self { text: org.key.clone(), maker: 0, makers: Makers::from([0]) }
+    }
 }
 
 pub(crate) struct Office<'a> {
@@ -76,8 +84,8 @@ impl<'a> Office<'a> {
         };
         let mut office = Self {
             keys: HashMap::from([
-                (Holder::Member(0), vec![Key { text: org.key.clone(), maker: 0 }]),
-                (Holder::Stranger, vec![Key { text: stranger.key.clone(), maker: 0 }]),
+                (Holder::Member(0), vec![Key::founding(&org)]),
+                (Holder::Stranger, vec![Key::founding(&stranger)]),
             ]),
             model: Model { members: vec![founder], agent: (1, 1), ..Model::default() },
             world,
@@ -125,7 +133,7 @@ impl<'a> Office<'a> {
         let owner = self.keys[&Holder::Member(1)][0].text.clone();
         let made = self.must(&owner, "POST", "/api/v1/agents", json!({"name": "bot"})).await;
         self.agent = text(&made, "/data/id");
-        self.cut_key(1, Holder::Agent).await;
+        self.cut_key((1, 0), Holder::Agent).await;
         let body = json!({"name": "bank", "definition": self.defined()});
         let made = self.must(&founder, "POST", "/api/v1/connectors", body).await;
         self.connector = format!("/api/v1/connectors/{}", text(&made, "/data/id"));
@@ -151,11 +159,11 @@ impl<'a> Office<'a> {
             granted: (self.now(), Some(by)),
             removed: false,
         });
-        self.cut_key(0, Holder::Member(who)).await;
+        self.cut_key((0, 0), Holder::Member(who)).await;
     }
 
-    /// A key with all that its holder may have, made by a member with their first key.
-    pub(crate) async fn cut_key(&mut self, maker: Who, holder: Holder) -> Answered {
+    /// A key with all that its holder may have, made by a member with one of their keys.
+    pub(crate) async fn cut_key(&mut self, (maker, with): (Who, usize), holder: Holder) -> Answered {
         self.world.clock.advance_seconds(1);
         let (kind, id, role) = match holder {
             Holder::Member(who) => {
@@ -182,10 +190,13 @@ impl<'a> Office<'a> {
         };
         let body = json!({"name": "k", "holder": {"type": kind, "id": id}, "environment": "live",
             "scopes": scopes});
-        let key = self.keys[&Holder::Member(maker)][0].text.clone();
+        let held = &self.keys[&Holder::Member(maker)];
+        let with = &held[with % held.len()];
+        let (key, mut makers) = (with.text.clone(), with.makers.clone());
+        makers.insert(maker);
         let made = self.ask(&key, ("POST", "/api/v1/api-keys", ""), body, None).await;
         if made.status == 201 {
-            let key = Key { text: text(&made.json(), "/data/secret"), maker };
+            let key = Key { text: text(&made.json(), "/data/secret"), maker, makers };
             self.keys.entry(holder).or_default().push(key);
         }
         made

@@ -76,12 +76,14 @@ pub(crate) struct Setup {
     pub(crate) burst: u32,
     /// Whom it trusts, beside the system's authorities.
     pub(crate) roots_pem: Vec<u8>,
+    /// Beyond which no call of it goes.
+    pub(crate) calls: chancery_egress::Limits,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let bounds = Bounds { body_bytes: 4_096, ..Bounds::default() };
-        Self { bounds, burst: BURST, roots_pem: Vec::new() }
+        Self { bounds, burst: BURST, roots_pem: Vec::new(), calls: chancery_egress::Limits::default() }
     }
 }
 
@@ -219,7 +221,7 @@ impl World {
             witness: Witness::new(signer.vkey().clone(), Outside::default()),
             executor: Executor::new(
                 store.clone(),
-                Egress::new(way_out).unwrap(),
+                (Egress::new(way_out).unwrap(), setup.calls),
                 Arc::clone(&time),
                 Arc::clone(&random),
             ),
@@ -277,6 +279,7 @@ impl World {
         let rights_of = |role| self.roles.of(role);
         let creator = Creator {
             member: admin.id,
+            key: None,
             rights: rights_of(Role::Admin),
             environment: Environment::Live,
             audiences: &[],
