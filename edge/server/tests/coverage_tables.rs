@@ -66,7 +66,7 @@ impl Table {
             (_, "uuid") => "gen_random_uuid()".to_owned(),
             (_, "bytea") => "decode(repeat('ab', 32), 'hex')".to_owned(),
             ("scopes", _) => "'{agents:read}'::text[]".to_owned(),
-            ("behind", _) => "ARRAY[gen_random_uuid()]".to_owned(),
+            ("behind" | "made_behind", _) => "ARRAY[gen_random_uuid()]".to_owned(),
             (_, "timestamp with time zone[]") => "'{}'::timestamptz[]".to_owned(),
             (_, "text[]") => "'{}'::text[]".to_owned(),
             (_, "boolean") => "false".to_owned(),
