@@ -15,6 +15,8 @@ pub(crate) struct Role {
     pub(crate) superuser: bool,
     pub(crate) bypass: bool,
     pub(crate) login: bool,
+    pub(crate) replication: bool,
+    pub(crate) makes_roles: bool,
     /// Whether it may connect to this database.
     pub(crate) connects: bool,
 }
@@ -103,15 +105,22 @@ pub(crate) struct Grant {
 pub(crate) struct Function {
     /// With its schema and the types of its arguments, as SQL needs it.
     pub(crate) path: String,
+    /// The same without the names of its arguments.
+    pub(crate) signature: String,
+    pub(crate) schema: String,
     pub(crate) name: String,
     pub(crate) owner: Oid,
     pub(crate) language: String,
+    /// The names of its arguments, in and out.
+    pub(crate) arguments: Vec<String>,
     pub(crate) definer: bool,
     pub(crate) settings: Vec<String>,
     pub(crate) body: Option<String>,
     pub(crate) is_trigger: bool,
     pub(crate) is_procedure: bool,
     pub(crate) public: bool,
+    /// Whether an extension owns it.
+    pub(crate) of_extension: bool,
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -167,6 +176,11 @@ impl Catalogue {
             return "PUBLIC";
         }
         self.roles.get(&oid).map_or("?", |role| role.name.as_str())
+    }
+
+    /// Whom a right is granted to, as SQL needs it.
+    pub(crate) fn grantee(&self, oid: Oid) -> String {
+        if oid == PUBLIC { "PUBLIC".to_owned() } else { quoted(self.role_name(oid)) }
     }
 
     /// Whether a role is another, or is a member of it.

@@ -70,6 +70,8 @@ codes! {
     LoginBypassesRls = Finding "login_bypasses_rls",
     /// A login that can become a role that row-level security does not hold.
     LoginCanBypassRls = Finding "login_can_bypass_rls",
+    /// A login that has a right of the whole server, past every policy.
+    LoginReachesAround = Finding "login_reaches_around",
     /// A session of a role that row-level security does not hold.
     BypassInUse = Finding "bypass_in_use",
     /// A session of a role that owns tables, and so can unlock them.

@@ -2,6 +2,7 @@
 
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 
+use crate::catalogue::Function;
 use crate::{Catalogue, Check, Report, functions, grants, policies, read, roles, tables, views};
 
 /// A role that is meant to reach every tenant's rows.
@@ -13,6 +14,16 @@ pub struct Trusted {
     pub tables: Option<Vec<String>>,
 }
 
+/// A `SECURITY DEFINER` function that somebody has read.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    /// `schema.name(types)`, as Postgres writes the types; or `schema.name`, with any; or `name`, in any
+    /// schema as well. Only the first can't be another function, made later under a name that is known.
+    pub function: String,
+    /// Whose it has to be; anybody's if absent.
+    pub owner: Option<String>,
+}
+
 /// What to examine, and what is known and meant to be so.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
@@ -22,8 +33,10 @@ pub struct Expected {
     pub schemas: Vec<String>,
     /// Roles that are meant to reach every tenant's rows: backups, support.
     pub trusted: Vec<Trusted>,
-    /// `SECURITY DEFINER` functions that somebody has read and found to guard themselves, by name.
-    pub guarded: Vec<String>,
+    /// Logins that make the roles and own the tables here, and so may: they can unlock what they made.
+    pub administrators: Vec<String>,
+    /// `SECURITY DEFINER` functions that somebody has read and found to guard themselves.
+    pub guarded: Vec<Guarded>,
     /// Whether the cluster serves this database alone: then no login but the trusted may be a superuser
     /// or have BYPASSRLS, also where it can't connect yet.
     pub whole_cluster: bool,
@@ -33,6 +46,19 @@ impl Expected {
     /// Whether a role is meant to reach every tenant's rows wherever they are.
     pub(crate) fn trusts(&self, role: &str) -> bool {
         self.trusted.iter().any(|trusted| trusted.role == role && trusted.tables.is_none())
+    }
+
+    /// Whether somebody has read a function.
+    pub(crate) fn guards(&self, function: &Function, owner: &str) -> bool {
+        self.guarded.iter().any(|guarded| {
+            let wanted = guarded.function.as_str();
+            let named = if wanted.contains('(') {
+                wanted == function.signature
+            } else {
+                wanted == function.name || wanted == format!("{}.{}", function.schema, function.name)
+            };
+            named && guarded.owner.as_ref().is_none_or(|wanted| wanted == owner)
+        })
     }
 
     /// Whether a role is meant to reach every tenant's rows in a table.

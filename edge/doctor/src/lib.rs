@@ -23,6 +23,7 @@ mod expression;
 mod finding;
 mod functions;
 mod grants;
+mod guard;
 mod policies;
 mod read;
 mod roles;
@@ -32,5 +33,5 @@ mod views;
 
 pub use catalogue::Catalogue;
 pub use code::{Code, Severity};
-pub use examine::{ExamineError, Expected, Trusted, begin_reading, examine};
+pub use examine::{ExamineError, Expected, Guarded, Trusted, begin_reading, examine};
 pub use finding::{Check, Finding, Outcome, Report};

@@ -1,6 +1,6 @@
 //! Policies: each that lets rows through asks for the tenant.
 
-use crate::catalogue::{Oid, PUBLIC, Policy, Relation};
+use crate::catalogue::{Oid, PUBLIC, Policy, Relation, quoted};
 use crate::expression::{Hold, hold};
 use crate::{Catalogue, Check, Code, Expected, Finding};
 
@@ -82,6 +82,7 @@ impl<'a> Wide<'a> {
         let (name, table) = (&self.policy.name, &self.table.path);
         let roles: Vec<&str> = self.policy.roles.iter().map(|role| catalogue.role_name(*role)).collect();
         let roles = roles.join(", ");
+        let grantees: Vec<String> = self.policy.roles.iter().map(|role| catalogue.grantee(*role)).collect();
         let command = match self.policy.command.as_str() {
             "r" => "SELECT",
             "a" => "INSERT",
@@ -103,9 +104,11 @@ impl<'a> Wide<'a> {
                 self.expression
             ),
             format!(
-                "ALTER POLICY \"{name}\" ON {table} with an expression that compares {column} in every \
-                 branch; or DROP POLICY \"{name}\" ON {table}; or, where {roles} is meant to reach every \
-                 tenant, --trusted-role."
+                "ALTER POLICY {policy} ON {table} with an expression that compares {} in every branch; or \
+                 DROP POLICY {policy} ON {table}; or, where {} is meant to reach every tenant, --trusted-role.",
+                quoted(column),
+                grantees.join(", "),
+                policy = quoted(name)
             ),
         )
     }

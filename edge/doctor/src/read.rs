@@ -139,13 +139,14 @@ ORDER BY nspname";
 
 const ROLES: &str = "
 SELECT oid::int8, rolname::text AS name, rolsuper AS superuser, rolbypassrls AS bypass, rolcanlogin AS login,
+    rolreplication AS replication, rolcreaterole AS makes_roles,
     has_database_privilege(oid, current_database(), 'CONNECT') AS connects
 FROM pg_roles";
 
 // Whether it inherits or has to change roles first: what it can become, it can do.
 const MEMBERSHIPS: &str = "SELECT member::int8, roleid::int8 FROM pg_auth_members";
 
-// Not what extensions brought: their authors answer for it.
+// What an extension owns as well: anything can be made an extension's.
 const RELATIONS: &str = "
 SELECT c.oid::int8, c.relname::text AS name, format('%I.%I', n.nspname, c.relname) AS path,
     c.relkind::text AS kind, c.relowner::int8 AS owner, c.relrowsecurity AS locked,
@@ -159,9 +160,7 @@ FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_attribute a
     ON a.attrelid = c.oid AND a.attname = ($2::text[])[1] AND a.attnum > 0 AND NOT a.attisdropped
-WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
-    AND NOT EXISTS (SELECT FROM pg_depend d
-        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
+WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')";
 
 const POLICIES: &str = "
 SELECT p.polrelid::int8 AS relation, p.polname::text AS name, p.polcmd::text AS command,
@@ -200,16 +199,19 @@ JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
 // Nothing is PUBLIC's where the list says so; without a list EXECUTE is.
 const FUNCTIONS: &str = "
 SELECT format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) AS path,
-    p.proname::text AS name, p.proowner::int8 AS owner, l.lanname::text AS language, p.prosecdef AS definer,
-    coalesce(p.proconfig, '{}') AS settings, coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) AS body,
+    format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) AS signature,
+    n.nspname::text AS schema, p.proname::text AS name, p.proowner::int8 AS owner, l.lanname::text AS language,
+    p.prosecdef AS definer, coalesce(p.proargnames, '{}') AS arguments, coalesce(p.proconfig, '{}') AS settings,
+    coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) AS body,
     p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype) AS is_trigger,
     p.prokind = 'p' AS is_procedure, EXISTS (
-        SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0) AS public
+        SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0) AS public,
+    EXISTS (SELECT FROM pg_depend d
+        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') AS of_extension
 FROM pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_language l ON l.oid = p.prolang
-WHERE n.nspname = ANY ($1) AND NOT EXISTS (SELECT FROM pg_depend d
-    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+WHERE n.nspname = ANY ($1)
 ORDER BY 1";
 
 const FOREIGN_KEYS: &str = "

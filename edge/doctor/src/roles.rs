@@ -2,51 +2,147 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalogue::{Role, quoted};
+use crate::catalogue::{Kind, Role, quoted};
 use crate::{Catalogue, Check, Code, Expected, Finding};
+
+/// Roles of Postgres' own whose members reach rows or files past policies.
+const AROUND: [(&str, &str); 5] = [
+    ("pg_execute_server_program", "runs programs as the server's user, who reads and writes its files"),
+    ("pg_read_server_files", "reads the server's files, in which every row is"),
+    ("pg_write_server_files", "writes the server's files, and so its configuration"),
+    ("pg_read_all_data", "reads parts, views and tables that nobody was granted"),
+    ("pg_write_all_data", "writes parts and tables that nobody was granted"),
+];
 
 pub(crate) fn check(catalogue: &Catalogue, expected: &Expected) -> Check {
     let logins = catalogue.roles.values().filter(|role| role.login);
     let logins: Vec<&Role> = logins.filter(|role| role.connects || expected.whole_cluster).collect();
-    let findings = logins.iter().filter_map(|login| of(login, catalogue, expected)).collect();
+    let findings = logins.iter().flat_map(|login| of(login, catalogue, expected)).collect();
     let connect = logins.iter().filter(|login| login.connects).count();
     Check { name: "Logins", seen: format!("{connect} logins can connect here"), findings }
 }
 
-fn of(login: &Role, catalogue: &Catalogue, expected: &Expected) -> Option<Finding> {
+fn of(login: &Role, catalogue: &Catalogue, expected: &Expected) -> Vec<Finding> {
     // Every cluster has a superuser: what counts is whether one is used (below).
     if (login.superuser && !expected.whole_cluster) || expected.trusts(&login.name) {
-        return None;
+        return Vec::new();
     }
-    let name = quoted(&login.name);
+    // Where no policy holds it, nothing else matters.
     if login.is_unheld() {
-        let (what, attribute) = if login.superuser {
-            ("is a superuser", "NOSUPERUSER")
-        } else {
-            ("has BYPASSRLS", "NOBYPASSRLS")
-        };
-        return Some(Finding::new(
-            Code::LoginBypassesRls,
-            &login.name,
-            format!("It {what}: no policy holds it, forced or not."),
-            format!(
-                "ALTER ROLE {name} {attribute}; or, where it is meant to reach every tenant, --trusted-role."
-            ),
-        ));
+        return vec![bypasses(login)];
     }
+    let can_become = becomes(login, catalogue, expected).or_else(|| owns(login, catalogue, expected));
+    can_become.into_iter().chain(around(login, catalogue, expected)).collect()
+}
+
+fn bypasses(login: &Role) -> Finding {
+    let (what, attribute) =
+        if login.superuser { ("is a superuser", "NOSUPERUSER") } else { ("has BYPASSRLS", "NOBYPASSRLS") };
+    Finding::new(
+        Code::LoginBypassesRls,
+        &login.name,
+        format!("It {what}: no policy holds it, forced or not."),
+        format!(
+            "ALTER ROLE {} {attribute}; or, where it is meant to reach every tenant, --trusted-role.",
+            quoted(&login.name)
+        ),
+    )
+}
+
+/// What a login is and can become, but what is trusted.
+fn selves<'a>(
+    login: &'a Role,
+    catalogue: &'a Catalogue,
+    expected: &'a Expected,
+) -> impl Iterator<Item = &'a Role> {
     let above = catalogue.above.get(&login.oid).into_iter().flatten();
-    let mut above = above.filter_map(|role| catalogue.roles.get(role));
-    let unheld = above.find(|role| role.is_unheld() && !expected.trusts(&role.name))?;
+    let above = above.filter_map(|role| catalogue.roles.get(role));
+    std::iter::once(login).chain(above).filter(|role| !expected.trusts(&role.name))
+}
+
+fn becomes(login: &Role, catalogue: &Catalogue, expected: &Expected) -> Option<Finding> {
+    let unheld = selves(login, catalogue, expected).find(|role| role.is_unheld())?;
     let what = if unheld.superuser { "a superuser" } else { "not held by policies (BYPASSRLS)" };
     Some(Finding::new(
         Code::LoginCanBypassRls,
         &login.name,
         format!("It is a member of `{}`, which is {what}: SET ROLE is all it takes.", unheld.name),
-        format!(
-            "REVOKE {} FROM {name}; or, where it is meant to reach every tenant, --trusted-role.",
-            quoted(&unheld.name)
-        ),
+        revoke(unheld, login),
     ))
+}
+
+/// Whether it is or can become the owner of a table whose policies do not hold its owner.
+fn owns(login: &Role, catalogue: &Catalogue, expected: &Expected) -> Option<Finding> {
+    if expected.administrators.contains(&login.name) {
+        return None;
+    }
+    // Where a table has no policies at all, that is its own finding.
+    let mut tables = catalogue
+        .tenant_tables()
+        .filter(|table| table.kind != Kind::Foreign && !table.forced && (table.locked || table.is_partition));
+    let (table, owner) = tables.find_map(|table| {
+        let owner = selves(login, catalogue, expected).find(|role| role.oid == table.owner)?;
+        Some((table, owner))
+    })?;
+    let path = &table.path;
+    let force = format!("ALTER TABLE {path} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;");
+    Some(if owner.oid == login.oid {
+        let meaning = format!("It owns {path}, where row-level security does not hold the owner.");
+        Finding::new(Code::LoginBypassesRls, &login.name, meaning, force)
+    } else {
+        let meaning = format!(
+            "It is a member of `{}`, which owns {path}, where row-level security does not hold the owner.",
+            owner.name
+        );
+        Finding::new(
+            Code::LoginCanBypassRls,
+            &login.name,
+            meaning,
+            format!("{force} or {}", revoke(owner, login)),
+        )
+    })
+}
+
+/// What leads around policies: attributes of a role and roles of Postgres' own.
+fn around(login: &Role, catalogue: &Catalogue, expected: &Expected) -> Option<Finding> {
+    let makes_roles = |role: &Role| role.makes_roles && !expected.administrators.contains(&login.name);
+    let mut ways = Vec::new();
+    let mut fix = Vec::new();
+    for role in selves(login, catalogue, expected) {
+        let through = if role.oid == login.oid { String::new() } else { format!(" as `{}`", role.name) };
+        let attributes = [
+            (role.replication, "REPLICATION", "copies every row out of the write-ahead log"),
+            (makes_roles(role), "CREATEROLE", "makes itself a member of other roles"),
+        ];
+        for (_, attribute, way) in attributes.into_iter().filter(|(has, ..)| *has) {
+            ways.push(format!("{way}{through} ({attribute})"));
+            fix.push(match role.oid == login.oid {
+                true => format!("ALTER ROLE {} NO{attribute};", quoted(&role.name)),
+                false => format!("REVOKE {} FROM {};", quoted(&role.name), quoted(&login.name)),
+            });
+        }
+        if let Some((name, way)) = AROUND.iter().find(|(name, _)| role.name == *name) {
+            ways.push(format!("{way} ({name})"));
+            fix.push(format!("REVOKE {} FROM {};", quoted(name), quoted(&login.name)));
+        }
+    }
+    (!ways.is_empty()).then(|| {
+        Finding::new(
+            Code::LoginReachesAround,
+            &login.name,
+            format!("No policy asks about what else it may: it {}.", ways.join("; it ")),
+            format!("{} or, where it is meant to reach every tenant, --trusted-role.", fix.join(" ")),
+        )
+    })
+}
+
+fn revoke(role: &Role, login: &Role) -> String {
+    format!(
+        "REVOKE {} FROM {}, or from the role between them; or, where it is meant to reach every tenant, \
+         --trusted-role.",
+        quoted(&role.name),
+        quoted(&login.name)
+    )
 }
 
 /// What is connected now.

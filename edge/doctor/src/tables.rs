@@ -65,10 +65,10 @@ fn lock(table: &Relation, catalogue: &Catalogue, expected: &Expected) -> Option<
          policy that compares {} with the tenant of whoever asks.",
         quoted(&expected.column)
     );
-    let grantees: BTreeSet<&str> = catalogue
+    let grantees: BTreeSet<String> = catalogue
         .granted(table)
-        .map(|grant| catalogue.role_name(grant.grantee))
-        .filter(|role| !expected.trusts(role))
+        .filter(|grant| !expected.trusts(catalogue.role_name(grant.grantee)))
+        .map(|grant| catalogue.grantee(grant.grantee))
         .collect();
     let grantees = grantees.into_iter().collect::<Vec<_>>().join(", ");
     if table.kind == Kind::Foreign {

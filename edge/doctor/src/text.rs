@@ -4,8 +4,10 @@
 /// A word of SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// A name or a keyword; what is not quoted, in lower case.
+    /// A name or a keyword, in lower case.
     Word(String),
+    /// A name that is quoted, and so no keyword.
+    Name(String),
     /// A literal, with its text.
     Literal(String),
     /// An operator, or a bracket or separator of one character.
@@ -13,8 +15,21 @@ pub(crate) enum Token {
 }
 
 impl Token {
+    /// Whether it is a name or a keyword, quoted or not.
     pub(crate) fn is_word(&self, word: &str) -> bool {
+        self.word() == Some(word)
+    }
+
+    /// Whether it is a word of the language, which nothing that is quoted is.
+    pub(crate) fn is_keyword(&self, word: &str) -> bool {
         matches!(self, Self::Word(text) if text == word)
+    }
+
+    pub(crate) fn word(&self) -> Option<&str> {
+        match self {
+            Self::Word(text) | Self::Name(text) => Some(text),
+            Self::Literal(_) | Self::Sign(_) => None,
+        }
     }
 
     pub(crate) fn is_sign(&self, sign: &str) -> bool {
@@ -51,7 +66,7 @@ fn token(rest: &str, first: char) -> (Token, usize) {
         'e' | 'E' if rest.get(1..2) == Some("'") => literal(rest, 1, true),
         '"' => {
             let (text, length) = until_quote(rest, '"', false);
-            (Token::Word(text), length)
+            (Token::Name(text), length)
         }
         '$' => dollar(rest),
         _ if first.is_alphabetic() || first == '_' => {
@@ -143,6 +158,7 @@ mod tests {
     fn shown(sql: &str) -> String {
         let shown = tokens(sql).into_iter().map(|token| match token {
             Token::Word(text) => format!("w:{text}"),
+            Token::Name(text) => format!("n:{text}"),
             Token::Literal(text) => format!("l:{text}"),
             Token::Sign(text) => format!("s:{text}"),
         });
@@ -154,7 +170,7 @@ mod tests {
         for (sql, tokens) in [
             ("(Org_id = 'org_id'::text)", "s:( w:org_id s:= l:org_id s::: w:text s:)"),
             ("a -- b\nc /* d /* e */ f */ g", "w:a w:c w:g"),
-            (r#""Org ""x""".b"#, "w:Org \"x\" s:. w:b"),
+            (r#""Org ""x""".b"#, "n:Org \"x\" s:. w:b"),
             ("'it''s' e'\\' x' y", "l:it's l:\\ x w:y"),
             ("$$a$$ $q$b $$ c$q$ $1", "l:a l:b $$ c w:$1"),
             ("a>=1.5--x", "w:a s:>= l:1.5"),

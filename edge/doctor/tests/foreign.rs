@@ -9,124 +9,18 @@
     reason = "tests may fail loudly"
 )]
 
-use chancery_doctor::{ExamineError, Expected, Report, Trusted, examine};
-use chancery_testkit::{TestDatabase, TestPostgres};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection as _};
+mod support;
 
-const SHOP: &str = include_str!("schemas/settings.sql");
-const TEAMS: &str = include_str!("schemas/claims.sql");
-
-struct World {
-    database: TestDatabase,
-    login: PgConnectOptions,
-    expected: Expected,
-}
-
-impl World {
-    async fn shop() -> Self {
-        Self::of("shop", SHOP, "shop_app", &[]).await
-    }
-
-    async fn teams() -> Self {
-        Self::of("teams", TEAMS, "team_authenticator", &["team_service"]).await
-    }
-
-    async fn of(name: &str, schema: &'static str, login: &str, trusted: &[&str]) -> Self {
-        let digest = chancery_crypto::sha256(&[schema.as_bytes()]);
-        let digest = digest.iter().fold(0_u64, |hash, byte| hash.rotate_left(7) ^ u64::from(*byte));
-        let database = TestPostgres::shared()
-            .await
-            .unwrap()
-            .database_from(&format!("doctor_{name}_{digest:x}"), async |postgres, name| {
-                let server = postgres.superuser("postgres");
-                // Roles are the whole cluster's: those that other tests plant can't connect here.
-                run(&server, &format!("CREATE DATABASE \"{name}\"")).await;
-                run(&server, &format!("REVOKE ALL ON DATABASE \"{name}\" FROM PUBLIC")).await;
-                run(&postgres.superuser(name), schema).await;
-                Ok(())
-            })
-            .await
-            .unwrap();
-        run(&database.superuser(), &format!("GRANT CONNECT ON DATABASE \"{}\" TO {login}", database.name()))
-            .await;
-        let options = database.superuser().username(login).password(&format!("test-{login}"));
-        let trusted = trusted.iter().map(|role| Trusted { role: (*role).to_owned(), tables: None });
-        let expected =
-            Expected { column: "org_id".to_owned(), trusted: trusted.collect(), ..Expected::default() };
-        Self { database, login: options, expected }
-    }
-
-    /// As the superuser, who is gone afterwards; `{db}` is the database, `{own}` a word of its own.
-    async fn run(&self, sql: &str) {
-        let name = self.database.name();
-        run(&self.database.superuser(), &sql.replace("{db}", name).replace("{own}", &format!("own_{name}")))
-            .await;
-    }
-
-    /// What an ordinary login finds, once nobody else is connected.
-    async fn examine(&self) -> Report {
-        let mut login = PgConnection::connect_with(&self.login).await.unwrap();
-        alone(&mut login).await;
-        let report = examine(&mut login, &self.expected).await.unwrap();
-        login.close().await.unwrap();
-        report
-    }
-}
-
-async fn run(options: &PgConnectOptions, sql: &str) {
-    let mut connection = PgConnection::connect_with(options).await.unwrap();
-    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await;
-    connection.close().await.unwrap();
-    done.unwrap_or_else(|error| panic!("{error}: {sql}"));
-}
-
-/// Returns once the sessions that were closed have ended.
-async fn alone(connection: &mut PgConnection) {
-    let others = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
-    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut *connection).await.unwrap() > 0 {
-        assert!(tokio::time::Instant::now() < until, "somebody stays connected");
-    }
-}
-
-fn codes(report: &Report) -> Vec<&'static str> {
-    let mut codes: Vec<_> = report.findings().map(|finding| finding.code.as_str()).collect();
-    codes.sort_unstable();
-    codes
-}
-
-fn told(report: &Report) -> String {
-    report.findings().map(|it| format!("{} {}: {}\n", it.code, it.subject, it.meaning)).collect()
-}
+use chancery_doctor::{ExamineError, Guarded, Report, Trusted, examine};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use support::{Flaw, World, alone, codes, each_is_found, flaw, told};
 
 #[tokio::test]
 async fn a_well_made_database_gives_nothing() {
     for world in [World::shop().await, World::teams().await] {
         let report = world.examine().await;
         assert!(report.findings().next().is_none() && report.is_clean(), "{}", told(&report));
-    }
-}
-
-struct Flaw {
-    codes: &'static [&'static str],
-    plant: &'static str,
-    undo: &'static str,
-}
-
-const fn flaw(codes: &'static [&'static str], plant: &'static str, undo: &'static str) -> Flaw {
-    Flaw { codes, plant, undo }
-}
-
-async fn each_is_found(world: World, flaws: &[Flaw]) {
-    for Flaw { codes: expected, plant, undo } in flaws {
-        world.run(plant).await;
-        let report = world.examine().await;
-        assert_eq!(codes(&report), *expected, "{plant}\n{}", told(&report));
-        world.run(undo).await;
-        let after = world.examine().await;
-        assert!(after.findings().next().is_none(), "after {undo}\n{}", told(&after));
     }
 }
 
@@ -423,7 +317,19 @@ async fn what_is_meant_is_named_and_what_is_misnamed_is_told() {
     let own = format!("own_{}", world.database.name());
     assert_eq!(codes(&world.examine().await), ["definer_unguarded", "login_bypasses_rls"]);
     world.expected.trusted.push(Trusted { role: own, tables: None });
-    world.expected.guarded.push("f".to_owned());
+    for (function, owner, known) in [
+        ("f", None, true),
+        ("shop.f", None, true),
+        ("shop.f()", None, true),
+        ("other.f", None, false),
+        ("shop.f(uuid)", None, false),
+        ("shop.f()", Some("shop_owner"), false),
+    ] {
+        let owner = owner.map(str::to_owned);
+        world.expected.guarded = vec![Guarded { function: function.to_owned(), owner }];
+        assert_eq!(world.examine().await.is_clean(), known, "{function}");
+    }
+    world.expected.guarded = vec![Guarded { function: "f".to_owned(), owner: None }];
     assert_eq!(codes(&world.examine().await), [""; 0]);
 
     world.expected.column = "organisation".to_owned();

@@ -200,7 +200,7 @@ const SCHEMA: &[Flaw] = &[
     (&["rls_off", "schema_differs"], "CREATE TABLE public.t (org_id uuid PRIMARY KEY)", "DROP TABLE t"),
     (&["schema_differs"], "CREATE TABLE public.t (id uuid PRIMARY KEY)", "DROP TABLE t"),
     (
-        &["rls_not_forced", "schema_differs"],
+        &["login_bypasses_rls", "rls_not_forced", "schema_differs"],
         "ALTER TABLE agents NO FORCE ROW LEVEL SECURITY",
         "ALTER TABLE agents FORCE ROW LEVEL SECURITY",
     ),
@@ -270,7 +270,11 @@ const ROLES: &[Flaw] = &[
         "DROP ROLE above",
     ),
     (&["role_differs"], "GRANT chancery_owner TO chancery_app", "REVOKE chancery_owner FROM chancery_app"),
-    (&["role_differs"], "ALTER ROLE chancery_owner CREATEROLE", "ALTER ROLE chancery_owner NOCREATEROLE"),
+    (
+        &["login_reaches_around", "role_differs"],
+        "ALTER ROLE chancery_owner CREATEROLE",
+        "ALTER ROLE chancery_owner NOCREATEROLE",
+    ),
     (
         &["role_differs"],
         "ALTER ROLE chancery_app SET statement_timeout = 0",

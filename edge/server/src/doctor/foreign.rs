@@ -1,7 +1,7 @@
 //! Any other database, by the column that says whose a row is.
 
 use anyhow::{Context as _, anyhow};
-use chancery_doctor::{Expected, Report, Trusted};
+use chancery_doctor::{Expected, Guarded, Report, Trusted};
 use chancery_store::provision::require_tls;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -24,11 +24,13 @@ pub(super) async fn examine(asked: Asked) -> anyhow::Result<Report> {
     let options = require_tls(&options)?.application_name("chancery doctor").disable_statement_logging();
     let mut database = PgConnection::connect_with(&options).await.context("the database does not answer")?;
     let trusted = asked.trusted_role.into_iter().map(|role| Trusted { role, tables: None });
+    let read = asked.guarded_function.into_iter().map(|function| Guarded { function, owner: None });
     let expected = Expected {
         column: asked.tenant_column.unwrap_or_default(),
         schemas: asked.schema,
         trusted: trusted.collect(),
-        guarded: asked.guarded_function,
+        administrators: Vec::new(),
+        guarded: read.collect(),
         whole_cluster: false,
     };
     let report = chancery_doctor::examine(&mut database, &expected).await?;

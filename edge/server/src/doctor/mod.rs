@@ -39,7 +39,8 @@ pub struct Asked {
     /// A role that is meant to reach every tenant's rows, such as one for backups; several may be named.
     #[arg(long, value_name = "ROLE", requires = "tenant_column")]
     trusted_role: Vec<String>,
-    /// A SECURITY DEFINER function that somebody has read and found to guard itself; several may be named.
+    /// A SECURITY DEFINER function that somebody has read and found to guard itself: `NAME`, `SCHEMA.NAME`, or
+    /// `SCHEMA.NAME(TYPES)`, which is that one alone; several may be named.
     #[arg(long, value_name = "FUNCTION", requires = "tenant_column")]
     guarded_function: Vec<String>,
     /// Leave the record out, whose verification takes the longest.
@@ -96,4 +97,13 @@ fn unseen(name: &'static str, what: &str, error: &dyn std::fmt::Display) -> Chec
     let fix = "Put right what stands in the way, then look again.";
     let finding = Finding::new(Code::Unseen, what, format!("It could not be looked at: {error:#}."), fix);
     Check { name, seen: "not looked at".to_owned(), findings: vec![finding] }
+}
+
+/// What stands before and behind a text that is not within a quoted name.
+fn split_outside<'t>(text: &'t str, separator: &str) -> Option<(&'t str, &'t str)> {
+    // A quote within a name is doubled: where a name has ended, their number is even.
+    let (at, _) = text.match_indices(separator).find(|(at, _)| {
+        text.get(..*at).is_some_and(|before| before.matches('"').count().is_multiple_of(2))
+    })?;
+    Some((text.get(..at)?, text.get(at + separator.len()..)?))
 }

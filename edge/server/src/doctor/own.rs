@@ -3,15 +3,15 @@
 use anyhow::{Context as _, bail};
 use chancery_config::Config;
 use chancery_doctor::{
-    Check, Code, Expected, Finding, Report, Trusted, begin_reading, examine as examine_tenants,
+    Check, Code, Expected, Finding, Guarded, Report, Trusted, begin_reading, examine as examine_tenants,
 };
 use chancery_model::SystemClock;
 use chancery_store::embedded::SUPERUSER;
-use chancery_store::provision::APPENDER;
+use chancery_store::provision::{APPENDER, DEFINER};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
-use super::{Depth, files, posture, record, schema, settings, unseen};
+use super::{Depth, files, posture, record, schema, settings, split_outside, unseen};
 use crate::data_dir::holds_cluster;
 use crate::database::{Database, migrations};
 use crate::installation;
@@ -35,18 +35,37 @@ pub const INSTALLATION: &[(&str, &str)] = &[
     ("installation_keys", "the installation's checkpoint key, sealed by the KEK"),
 ];
 
-/// `SECURITY DEFINER` functions that reach across organizations, each with how it guards itself. What
-/// else they do is held by the digest of their text (`schema.txt`).
+/// `SECURITY DEFINER` functions that reach across organizations, each with how it guards itself; another of
+/// the same name, or with another owner, is none of these. What else they do is held by the digest of their
+/// text (`schema.txt`).
 pub const GUARDED: &[(&str, &str)] = &[
-    ("find_organization", "gives an id only, for a whole slug, which is public"),
-    ("find_api_key", "gives one row, to who holds the whole key"),
-    ("touch_api_keys", "counts uses of keys that exist in the organization named; gives a number"),
-    ("signing_keys_due", "gives ids of keys that are due, a bounded number"),
-    ("connector_credentials_ended", "gives ids of credentials whose time is over, a bounded number"),
-    ("escalations_due", "gives ids of escalations whose time is over, a bounded number"),
-    ("breaker_probe", "counts a probe of a connector that exists in the organization named; gives yes or no"),
-    ("breaker_note", "counts how a call of such a connector ended; gives yes or no"),
-    ("breaker_abandon", "counts a probe of such a connector less; gives nothing"),
+    ("public.find_organization(text)", "gives an id only, for a whole slug, which is public"),
+    ("public.find_api_key(uuid, bytea)", "gives one row, to who holds the whole key"),
+    (
+        "public.touch_api_keys(uuid[], uuid[], timestamp with time zone[], bigint[])",
+        "counts uses of keys that exist in the organization named; gives a number",
+    ),
+    (
+        "public.signing_keys_due(timestamp with time zone, timestamp with time zone, integer)",
+        "gives ids of keys that are due, a bounded number",
+    ),
+    (
+        "public.connector_credentials_ended(timestamp with time zone, integer)",
+        "gives ids of credentials whose time is over, a bounded number",
+    ),
+    (
+        "public.escalations_due(timestamp with time zone, integer)",
+        "gives ids of escalations whose time is over, a bounded number",
+    ),
+    (
+        "public.breaker_probe(uuid, uuid, text, timestamp with time zone, integer, interval)",
+        "counts a probe of a connector that exists in the organization named; gives yes or no",
+    ),
+    (
+        "public.breaker_note(uuid, uuid, text, timestamp with time zone, boolean, integer, interval, interval)",
+        "counts how a call of such a connector ended; gives yes or no",
+    ),
+    ("public.breaker_abandon(uuid, uuid, text)", "counts a probe of such a connector less; gives nothing"),
 ];
 
 /// Examines the installation of a configuration.
@@ -85,13 +104,13 @@ async fn look(config: &Config, database: &Database, depth: Depth) -> anyhow::Res
         .context("the database does not let its owner in, with the password that the key file gives")?;
     let mut checks = Vec::new();
     checks.extend(whose(&mut owner, database).await?);
-    let mut tenants = examine_tenants(&mut owner, &expected(config)).await?.checks;
+    let admin = admin(config)?;
+    let mut tenants = examine_tenants(&mut owner, &expected(config, &admin)).await?.checks;
     for finding in tenants.iter_mut().flat_map(|check| &mut check.findings) {
         leave_out_options(&mut finding.fix);
     }
     checks.extend(tenants);
     let mut reading = begin_reading(&mut owner).await?;
-    let admin = admin(config)?;
     match schema::check(&mut reading, &admin, &migrations()).await {
         Ok(compared) => checks.extend(compared),
         Err(error) => checks.push(unseen("Schema", "the schema", &error)),
@@ -118,7 +137,7 @@ async fn whose(owner: &mut PgConnection, database: &Database) -> sqlx::Result<Op
     }))
 }
 
-fn expected(config: &Config) -> Expected {
+fn expected(config: &Config, admin: &str) -> Expected {
     let record = RECORD.map(str::to_owned).to_vec();
     let mut trusted = vec![Trusted { role: APPENDER.to_owned(), tables: Some(record) }];
     if config.database.url.is_none() {
@@ -129,16 +148,29 @@ fn expected(config: &Config) -> Expected {
         column: "org_id".to_owned(),
         schemas: Vec::new(),
         trusted,
-        guarded: GUARDED.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        // Provisioning makes the roles, and so whom it connects as may.
+        administrators: vec![admin.to_owned()],
+        guarded: GUARDED.iter().map(|(function, _)| guarded(function)).collect(),
         whole_cluster: config.database.url.is_none(),
     }
+}
+
+fn guarded(function: &str) -> Guarded {
+    Guarded { function: function.to_owned(), owner: Some(DEFINER.to_owned()) }
 }
 
 /// Of one's own database nobody says that something is meant to be so: a fix ends before it offers an option
 /// for that.
 fn leave_out_options(fix: &mut String) {
-    if let Some((rest, _)) = fix.rsplit_once("; or, ").filter(|(_, last)| last.contains("--")) {
-        *fix = format!("{rest}.");
+    let (mut rest, mut last) = (fix.as_str(), None);
+    while let Some((before, after)) = split_outside(rest, "; or, ") {
+        last = Some((fix.len() - rest.len() + before.len(), after));
+        rest = after;
+    }
+    let option = last.filter(|(_, last)| split_outside(last, "--").is_some());
+    if let Some(at) = option.map(|(at, _)| at) {
+        fix.truncate(at);
+        fix.push('.');
     }
 }
 
@@ -166,6 +198,11 @@ mod tests {
                 "Compare; or make it; or, once somebody has read it, --guarded-function.",
                 "Compare; or make it.",
             ),
+            (
+                "REVOKE \"a; or, --b\" FROM \"c\"; or, where \"d; or, --\" is meant to, --trusted-role.",
+                "REVOKE \"a; or, --b\" FROM \"c\".",
+            ),
+            ("REVOKE \"a; or, --b\" FROM \"c\";", "REVOKE \"a; or, --b\" FROM \"c\";"),
             ("Do this; or, where that is so, do that.", "Do this; or, where that is so, do that."),
         ] {
             let mut fix = fix.to_owned();
