@@ -8,7 +8,8 @@ use chancery_store::provision::ROLES;
 use chancery_store::{Migrated, Migration, migrated};
 use sqlx::PgConnection;
 
-use super::queries::{MEMBERS, OF_ROLES, SCHEMA};
+use super::queries::{MEMBERS, ROLES as OF_ROLES, SCHEMA};
+use super::split_outside;
 
 /// What a fresh database holds, one line for each thing: `WHAT: HOW`.
 pub const EXPECTED: &str = include_str!("schema.txt");
@@ -22,10 +23,7 @@ pub async fn describe(database: &mut PgConnection, admin: &str) -> sqlx::Result<
     for query in SCHEMA {
         lines.extend(sqlx::query_scalar::<_, String>(query).fetch_all(&mut *database).await?);
     }
-    for query in OF_ROLES {
-        lines
-            .extend(sqlx::query_scalar::<_, String>(query).bind(&ROLES[..]).fetch_all(&mut *database).await?);
-    }
+    lines.extend(sqlx::query_scalar::<_, String>(OF_ROLES).bind(&ROLES[..]).fetch_all(&mut *database).await?);
     let members = sqlx::query_scalar::<_, String>(MEMBERS).bind(&ROLES[..]).bind(admin);
     lines.extend(members.fetch_all(&mut *database).await?);
     // One line each, however an expression is printed.
@@ -48,7 +46,7 @@ pub(super) async fn check(
         return Ok([first, Check { name: "Schema", seen, findings: Vec::new() }]);
     }
     let found = describe(database, admin).await?;
-    let seen = format!("{} tables, policies, functions, rights and roles compared", found.len());
+    let seen = format!("{} lines of objects, rights, roles and settings compared", found.len());
     Ok([first, Check { name: "Schema", seen, findings: differences(EXPECTED, &found) }])
 }
 
@@ -80,7 +78,7 @@ fn migration_findings(migration: &Migrated) -> Vec<Finding> {
 /// What is there and should not be, is not and should be, or is otherwise.
 fn differences(expected: &str, found: &BTreeSet<String>) -> Vec<Finding> {
     let split = |line: &str| {
-        let (what, how) = line.split_once(": ").unwrap_or((line, ""));
+        let (what, how) = split_outside(line, ": ").unwrap_or((line, ""));
         (what.to_owned(), how.to_owned())
     };
     let expected = expected.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(split);
@@ -105,15 +103,15 @@ fn difference(what: &str, expected: Option<&BTreeSet<String>>, found: Option<&BT
     let text = |hows: &BTreeSet<String>| hows.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
     let code = match what.split(' ').next() {
         Some("grant") => Code::GrantDiffers,
-        Some("role" | "member") => Code::RoleDiffers,
+        Some("role" | "member" | "setting") => Code::RoleDiffers,
         _ => Code::SchemaDiffers,
     };
-    let right = what.strip_prefix("grant ").and_then(|right| right.split_once(" to "));
-    let member = what.strip_prefix("member ").and_then(|member| member.split_once(" in "));
+    let right = what.strip_prefix("grant ").and_then(|right| split_outside(right, " to "));
+    let member = what.strip_prefix("member ").and_then(|member| split_outside(member, " in "));
     let (meaning, fix) = match (expected, found, right, member) {
         (None, _, Some((right, role)), _) => (
             format!("`{role}` holds a right that no migration gave it."),
-            format!("REVOKE {right} FROM {role};"),
+            format!("REVOKE {right} FROM {};", split_outside(role, " with ").map_or(role, |(role, _)| role)),
         ),
         (Some(_), None, Some((right, role)), _) => {
             (format!("`{role}` lacks a right that it needs."), format!("GRANT {right} TO {role};"))
@@ -121,6 +119,10 @@ fn difference(what: &str, expected: Option<&BTreeSet<String>>, found: Option<&BT
         (None, _, _, Some((member, role))) => {
             (format!("`{member}` can do all that `{role}` may."), format!("REVOKE {role} FROM {member};"))
         }
+        (None, Some(found), ..) if what.starts_with("setting ") => (
+            format!("Nothing of ours sets it{}, and sessions begin with it.", with(&text(found))),
+            "Find out who set it, and why; then ALTER ROLE or ALTER DATABASE … RESET it.".to_owned(),
+        ),
         (None, Some(found), ..) => (
             format!("No migration made it{}.", with(&text(found))),
             "Find out who made it, and why; then drop it.".to_owned(),
@@ -156,7 +158,8 @@ mod tests {
     #[test]
     fn what_is_more_less_and_otherwise_is_told_apart() {
         let expected = "# a comment\ntable a: locked\ntable b: locked\ngrant SELECT ON TABLE a to x\n";
-        let found = ["table a: open", "grant UPDATE ON TABLE a to x", "member y in x"];
+        let found =
+            ["table a: open", "grant UPDATE ON TABLE a to x", "member y in x", "setting of every role: a=b"];
         let told: Vec<String> = differences(expected, &found.map(str::to_owned).into())
             .into_iter()
             .map(|finding| {
@@ -169,8 +172,29 @@ mod tests {
                 "grant_differs grant SELECT ON TABLE a to x | `x` lacks a right that it needs. | GRANT SELECT ON TABLE a TO x;",
                 "grant_differs grant UPDATE ON TABLE a to x | `x` holds a right that no migration gave it. | REVOKE UPDATE ON TABLE a FROM x;",
                 "role_differs member y in x | `y` can do all that `x` may. | REVOKE x FROM y;",
+                "role_differs setting of every role | Nothing of ours sets it (`a=b`), and sessions begin with it. | Find out who set it, and why; then ALTER ROLE or ALTER DATABASE … RESET it.",
                 "schema_differs table a | It is `open`, and should be `locked`. | Make it again as its migration does, or for roles as a start of the server does.",
                 "schema_differs table b | It is missing (`locked`). | Restore a backup (docs/runbooks/restore.md), or make it again as its migration does.",
+            ]
+        );
+    }
+    #[test]
+    fn names_stay_what_they_are_in_a_fix() {
+        let table = "\"a to b: c in d\"\"; DROP TABLE x; --\"";
+        let role = "\"y with z\"\"; ALTER ROLE y SUPERUSER; --\"";
+        let found = [
+            format!("grant SELECT ON TABLE public.{table} to {role}"),
+            format!("grant UPDATE ON TABLE public.{table} to {role} with grant option"),
+            format!("member {role} in {table}"),
+        ];
+        let fixes: Vec<String> =
+            differences("", &found.into()).into_iter().map(|finding| finding.fix).collect();
+        assert_eq!(
+            fixes,
+            [
+                format!("REVOKE SELECT ON TABLE public.{table} FROM {role};"),
+                format!("REVOKE UPDATE ON TABLE public.{table} FROM {role};"),
+                format!("REVOKE {table} FROM {role};"),
             ]
         );
     }

@@ -9,11 +9,12 @@ use sqlx::PgConnection;
 use super::record::TOLERANCE_SECONDS;
 
 /// Settings that lose or damage what was acknowledged, each with what it must be.
-const SAFE: [(&str, &str, &str); 5] = [
+const SAFE: [(&str, &str, &str); 6] = [
     ("fsync", "on", "A crash of the machine loses or damages what was acknowledged."),
     ("full_page_writes", "on", "A crash while a page is written damages it."),
     ("zero_damaged_pages", "off", "Damaged pages are emptied without a word."),
     ("ignore_checksum_failure", "off", "Damage on the disk is read as if it were data."),
+    ("session_replication_role", "origin", "Triggers do not run, and foreign keys are not checked."),
     ("row_security", "on", "Sessions fail where policies would hold them."),
 ];
 
@@ -165,6 +166,7 @@ mod tests {
             ("fsync", "off", "setting_unsafe"),
             ("full_page_writes", "off", "setting_unsafe"),
             ("zero_damaged_pages", "on", "setting_unsafe"),
+            ("session_replication_role", "replica", "setting_unsafe"),
             ("data_checksums", "off", "checksums_off"),
             ("log_statement", "all", "setting_logs_data"),
             ("log_min_duration_statement", "0", "setting_logs_data"),
