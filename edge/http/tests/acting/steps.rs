@@ -156,8 +156,32 @@ fn story() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
+/// An admin makes a key for another, and has to do with a request: asks it, or may have asked with that key.
+/// Then the request is answered with whatever keys there are.
+fn hand() -> impl Strategy<Value = Vec<Step>> {
+    let holders = prop::sample::select(vec![(0, 5), (1, 5), (7, 6)]);
+    (holders, any(), any(), 0_usize..3, any(), any()).prop_map(
+        |((holder, asker), with, key, answering, one, other)| {
+            let made = Step::Key { actor: 1 + 5 * (with % 20), holder };
+            let submit = Step::Submit {
+                actor: asker,
+                key,
+                action: 0,
+                carry: 0,
+                account: 0,
+                amount: 1,
+                idempotency: None,
+                behalf: None,
+            };
+            let answer = |actor, key| Step::Answer { actor, key, intent: 0, how: 0 };
+            let release = Step::Release { actor: 1, key, intent: 0, carry: 0, change: 11 };
+            vec![made, submit, answer(answering, one), answer((answering + 1) % 3, other), release]
+        },
+    )
+}
+
 /// A sequence to try.
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let some = prop_oneof![6 => step().prop_map(|step| vec![step]), 1 => story()];
+    let some = prop_oneof![6 => step().prop_map(|step| vec![step]), 1 => story(), 1 => hand()];
     prop::collection::vec(some, 10..30).prop_map(|steps| steps.concat())
 }
