@@ -177,6 +177,7 @@ impl<'a> Office<'a> {
             "approver" => &["approvals:read", "approvals:decide", "intents:read"],
             "viewer" => &["approvals:read"],
             _ => &[
+                "approvals:read",
                 "approvals:decide",
                 "intents:submit",
                 "intents:read",
