@@ -359,9 +359,8 @@ async fn own_schema(database: &mut PgConnection) -> Result<(), ProvisionError> {
     let statements = [
         format!("ALTER SCHEMA public OWNER TO {OWNER}"),
         "REVOKE ALL ON SCHEMA public FROM PUBLIC".to_owned(),
-        format!("GRANT USAGE ON SCHEMA public TO {APP}, {APPENDER}, {WORKER}"),
-        // To own a function, one must be able to create in its schema.
-        format!("GRANT USAGE, CREATE ON SCHEMA public TO {DEFINER}"),
+        // Who is handed a function must be able to create in its schema, for that moment: `definer_function`.
+        format!("GRANT USAGE ON SCHEMA public TO {APP}, {APPENDER}, {WORKER}, {DEFINER}"),
         format!("ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"),
     ];
     for statement in statements {

@@ -80,7 +80,9 @@ async fn makes_least_logins_however_often_and_by_however_many() {
     );
     // The owner hands functions to the definer, and nobody may call them unasked.
     let function = "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; \
+                    GRANT CREATE ON SCHEMA public TO chancery_definer; \
                     ALTER FUNCTION f() OWNER TO chancery_definer; \
+                    REVOKE CREATE ON SCHEMA public FROM chancery_definer; \
                     CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 2'";
     run(&logins.owner, function).await.unwrap();
     assert!(run(&logins.app, "SELECT f()").await.is_err());
