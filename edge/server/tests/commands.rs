@@ -110,6 +110,17 @@ fn every_list_lists_and_a_client_without_a_key_says_what_it_lacks() {
     assert!(!output.status.success() && words(&output).contains("CHANCERY_KEY"), "{}", words(&output));
 }
 
+#[test]
+fn the_connector_of_the_documents_fits_the_pack_of_the_tour() {
+    let desk = Desk::open();
+    desk.done(None, "packs apply payments");
+    let documented = include_str!("../../../docs/connectors.md");
+    let (_, example) = documented.split_once("```json\n").unwrap();
+    let billing = desk.file("billing.json");
+    std::fs::write(&billing, example.split_once("```").unwrap().0).unwrap();
+    desk.done(None, &format!("connectors create billing {billing}"));
+}
+
 /// A payment gateway: it refunds what is called `good`, and fails at anything else. Ends with the process.
 fn gateway() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -272,6 +283,7 @@ fn an_escalated_intent_is_approved_and_executed() {
     let first = desk.id(bot, &once(40));
     assert_eq!(desk.id(bot, &once(40)), first, "it is one intent, however often it is sent");
     desk.fails(bot, &once(41), "idempotency_conflict");
+    desk.fails(bot, &format!("{} --arg amount=4", refund("good", 40)), "`--arg amount` stands twice");
 }
 
 #[test]

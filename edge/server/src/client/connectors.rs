@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chancery_model::ConnectorId;
+use chancery_model::{ConnectorId, ijson};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -149,7 +149,11 @@ fn tell_connector(data: &Value, terminal: Terminal) -> anyhow::Result<()> {
             line(terminal, name, &what)?;
         }
     }
-    for one in data.get("credentials").and_then(Value::as_array).into_iter().flatten() {
+    let credentials = data.get("credentials").and_then(Value::as_array);
+    if credentials.is_some_and(Vec::is_empty) {
+        line(terminal, "key", "none")?;
+    }
+    for one in credentials.into_iter().flatten() {
         let until = match part(one, "/ends_at").as_str() {
             "" => String::new(),
             at => format!(", ends {at}"),
@@ -243,7 +247,7 @@ fn credential_in(file: Option<&Path>) -> anyhow::Result<Map<String, Value>> {
             text
         }
     };
-    match serde_json::from_str(&text) {
+    match ijson::parse(text.as_bytes()) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) | Err(_) => {
             bail!("the credential is no JSON object, such as {{\"kind\": \"bearer\", \"token\": \"…\"}}")

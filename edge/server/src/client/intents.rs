@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use chancery_api::Code;
-use chancery_model::IntentId;
+use chancery_model::{IntentId, ijson};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -118,10 +118,19 @@ pub(super) struct Subject {
 
 impl Subject {
     /// The members of a request's body.
-    pub(super) fn members(self) -> Map<String, Value> {
-        let arguments = self.arguments.unwrap_or_else(|| Value::Object(self.args.into_iter().collect()));
+    ///
+    /// # Errors
+    /// When an argument is named twice.
+    pub(super) fn members(self) -> anyhow::Result<Map<String, Value>> {
+        let mut named = Map::new();
+        for (name, value) in self.args {
+            if named.insert(name.clone(), value).is_some() {
+                bail!("`--arg {name}` stands twice");
+            }
+        }
+        let arguments = self.arguments.unwrap_or(Value::Object(named));
         let members = [("action", self.action.into()), ("resource", self.resource), ("arguments", arguments)];
-        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        Ok(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 }
 
@@ -130,16 +139,19 @@ fn resource(text: &str) -> Result<Value, &'static str> {
     Ok(json!({ "type": kind, "id": id }))
 }
 
-fn argument(text: &str) -> Result<(String, Value), &'static str> {
+fn argument(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("expected `NAME=VALUE`")?;
-    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+    // What is JSON to anybody must be so exactly: a number that is rounded is another number.
+    let is_json = serde_json::from_str::<Value>(value).is_ok();
+    let value = if is_json { ijson::parse(value.as_bytes()).map_err(|it| it.message)? } else { value.into() };
+    Ok((name.to_owned(), value))
 }
 
 fn object(text: &str) -> Result<Value, String> {
-    match serde_json::from_str(text) {
+    match ijson::parse(text.as_bytes()) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err("expected an object".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.message),
     }
 }
 
@@ -198,7 +210,7 @@ async fn submit(
     as_json: bool,
     terminal: Terminal,
 ) -> anyhow::Result<()> {
-    let mut body = wanted.subject.members();
+    let mut body = wanted.subject.members()?;
     body.extend(wanted.context.map(|context| ("context".to_owned(), context)));
     body.extend(wanted.connector.map(|connector| ("connector".to_owned(), connector.into())));
     body.insert("token".to_owned(), (!wanted.no_token && !wanted.execute).into());
@@ -247,6 +259,10 @@ mod tests {
         assert_eq!(argument("note=a=b"), Ok(("note".to_owned(), json!("a=b"))));
         assert_eq!(argument("ids=[1,2]"), Ok(("ids".to_owned(), json!([1, 2]))));
         assert!(argument("amount").is_err());
+        for rounded in ["100.00000000000000001", "1e-400", r#"{"a":1,"a":2}"#] {
+            assert!(argument(&format!("amount={rounded}")).is_err(), "{rounded}");
+        }
+        assert!(object(r#"{"amount":4,"amount":40}"#).is_err());
         assert_eq!(resource("Payment/a/b"), Ok(json!({ "type": "Payment", "id": "a/b" })));
         assert!(resource("Payment").is_err());
         assert!(object("[]").is_err() && object("{").is_err() && object("{}").is_ok());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use chancery_model::PolicyId;
+use chancery_model::{PolicyId, ijson};
 use clap::Subcommand;
 use http::Method;
 use serde_json::{Value, json};
@@ -172,5 +172,6 @@ fn text_in(file: &Path) -> anyhow::Result<String> {
 }
 
 pub(super) fn json_in(file: &Path) -> anyhow::Result<Value> {
-    serde_json::from_str(&text_in(file)?).with_context(|| format!("`{}` is not JSON", file.display()))
+    ijson::parse(text_in(file)?.as_bytes())
+        .with_context(|| format!("`{}` does not read as JSON", file.display()))
 }

@@ -64,7 +64,7 @@ impl TokensCommand {
         const AT: &str = "/api/v1/tokens";
         Ok(match self {
             Self::Verify(wanted) => {
-                let mut body: Map<String, Value> = wanted.subject.members();
+                let mut body: Map<String, Value> = wanted.subject.members()?;
                 body.insert("token".to_owned(), wanted.token.into());
                 body.extend(wanted.audience.map(|audience| ("audience".to_owned(), audience.into())));
                 Request::send(Method::POST, format!("{AT}/verify"), Value::Object(body))
