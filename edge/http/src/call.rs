@@ -137,7 +137,7 @@ impl From<PrepareError> for ApiError {
         let text = error.to_string();
         match error {
             PrepareError::Unnamed => Self::invalid("connector", "name the connector that executes it"),
-            PrepareError::Unknown | PrepareError::Render(_) => {
+            PrepareError::Unknown | PrepareError::Uncredentialed | PrepareError::Render(_) => {
                 Self::new(Code::NotExecutable, text).at("connector")
             }
             PrepareError::Open { .. } => {
@@ -154,7 +154,9 @@ impl From<ProbeError> for ApiError {
     fn from(error: ProbeError) -> Self {
         let text = error.to_string();
         match error {
-            ProbeError::Unknown | ProbeError::Untestable => Self::new(Code::NotExecutable, text),
+            ProbeError::Unknown | ProbeError::Untestable | ProbeError::Uncredentialed => {
+                Self::new(Code::NotExecutable, text)
+            }
             ProbeError::Credential(error) => error.into(),
             ProbeError::Store(error) => error.into(),
         }

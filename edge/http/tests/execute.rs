@@ -142,6 +142,18 @@ async fn a_connector_is_tested_and_an_older_credential_serves_while_the_two_over
     assert_eq!(bank.ask("bank.transfer", "a", None).await.status, 200);
     bank.world.clock.advance_seconds(3_601);
     failed(&bank.ask("bank.transfer", "a", None).await, 502, "execution_failed");
+
+    // Taken away, nothing is called, rather than without.
+    let removed = bank.world.call(&bank.org.key, "DELETE", &format!("{path}/credentials"), Value::Null).await;
+    assert_eq!(removed.status, 200, "{}", removed.text);
+    let before = bank.upstream.seen().len();
+    failed(&bank.ask("bank.balance", "a", None).await, 409, "not_executable");
+    let refused = bank.world.call(&bank.org.key, "POST", &format!("{path}/test"), Value::Null).await;
+    failed(&refused, 409, "not_executable");
+    assert_eq!(bank.upstream.seen().len(), before);
+    let written = bank.world.call(&bank.org.key, "POST", &format!("{path}/credentials"), bearer()).await;
+    assert_eq!(written.status, 201, "{}", written.text);
+    assert_eq!(bank.ask("bank.balance", "a", None).await.status, 200);
 }
 
 #[tokio::test]

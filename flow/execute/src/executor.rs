@@ -30,6 +30,9 @@ pub enum PrepareError {
     /// There is no such connector, or it is paused or retired.
     #[error("there is no such connector, or it is paused or retired")]
     Unknown,
+    /// Its credentials were removed, or ended at another host.
+    #[error("the connector's credential is gone; write another before it is called")]
+    Uncredentialed,
     /// The connector does not do this.
     #[error(transparent)]
     Render(#[from] RenderError),
@@ -138,6 +141,9 @@ impl Executor {
         let now = self.clock.now();
         let mut scoped = self.store.read(scope).await?;
         let ready = usable(&mut scoped, &name, now).await?.ok_or(PrepareError::Unknown)?;
+        if ready.lost_credential() {
+            return Err(PrepareError::Uncredentialed);
+        }
         let breakers = breaker::read(&mut scoped, ready.connector).await?;
         drop(scoped);
         let rendered = self.bounded(ready.definition.render(&Call {

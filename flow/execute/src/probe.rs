@@ -28,6 +28,9 @@ pub enum ProbeError {
     /// Its definition has no `test`.
     #[error("the connector's definition has no `test`")]
     Untestable,
+    /// Its credentials were removed, or ended at another host.
+    #[error("the connector's credential is gone; write another before it is called")]
+    Uncredentialed,
     /// Its credential does not open.
     #[error("the connector's credential does not open: {0}")]
     Credential(#[from] KeyringError),
@@ -46,6 +49,9 @@ impl Executor {
         let mut scoped = self.store.read(scope).await?;
         let ready = usable(&mut scoped, name, self.clock.now()).await?.ok_or(ProbeError::Unknown)?;
         drop(scoped);
+        if ready.lost_credential() {
+            return Err(ProbeError::Uncredentialed);
+        }
         let rendered = ready.definition.render_probe().ok_or(ProbeError::Untestable)?;
         let rendered = self.bounded(rendered);
         let current = match &ready.current {

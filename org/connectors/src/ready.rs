@@ -19,10 +19,20 @@ pub struct Ready {
     pub name: Audience,
     /// Where it is, and how each action becomes a call.
     pub definition: Definition,
-    /// What authenticates; `None` when it was given nothing, and is called without.
+    /// What authenticates; `None` when it was given nothing, and is called without, or when that ended.
     pub current: Option<SealedCredential>,
     /// What still may authenticate where the current one is not taken yet.
     pub previous: Option<SealedCredential>,
+    /// Whether it was ever given a credential.
+    pub had_credential: bool,
+}
+
+impl Ready {
+    /// Whether what authenticated was taken away: then nothing is called, rather than without.
+    #[must_use]
+    pub const fn lost_credential(&self) -> bool {
+        self.current.is_none() && self.had_credential
+    }
 }
 
 /// A credential, sealed: [`crate::credential::open`].
@@ -70,6 +80,7 @@ struct Row {
     previous_id: Option<Uuid>,
     previous_kind: Option<String>,
     previous_sealed: Option<Vec<u8>>,
+    had_credential: bool,
 }
 
 /// The connector of this name with the credentials that serve at `now`; `None` when there is none, or it is
@@ -87,7 +98,9 @@ pub async fn usable(
     let row: Option<Row> = sqlx::query_as(
         "SELECT c.id, c.definition,
              current.id AS current_id, current.kind AS current_kind, current.sealed AS current_sealed,
-             previous.id AS previous_id, previous.kind AS previous_kind, previous.sealed AS previous_sealed
+             previous.id AS previous_id, previous.kind AS previous_kind, previous.sealed AS previous_sealed,
+             EXISTS (SELECT FROM connector_credentials any_of
+                 WHERE any_of.org_id = c.org_id AND any_of.connector_id = c.id) AS had_credential
          FROM connectors c
          LEFT JOIN connector_credentials current
              ON current.org_id = c.org_id AND current.connector_id = c.id AND current.state = 'current'
@@ -108,5 +121,6 @@ pub async fn usable(
         definition: stored(&row.definition)?,
         current: SealedCredential::read(row.current_id, row.current_kind, row.current_sealed)?,
         previous: SealedCredential::read(row.previous_id, row.previous_kind, row.previous_sealed)?,
+        had_credential: row.had_credential,
     }))
 }
