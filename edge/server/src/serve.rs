@@ -84,13 +84,23 @@ fn introduce(founded: &Founded, url: &str, running: &Running, terminal: Terminal
     terminal.gap()?;
     terminal.line(format_args!("  {}", terminal.paint(Style::Bold, key)))?;
     let steps = [
+        ("apply a policy pack", format!("{program} packs apply payments{server}")),
+        // What an agent of the admin's asks, nobody could approve whom the admin made.
         (
-            "make an agent, with a key of its own",
+            "make somebody who runs agents",
             format!(
-                "{program} agents create \"My first agent\" --audience billing --save-key agent.key{server}"
+                "{program} members create Olga --email olga@example.org --role operator --audience billing \
+                 --scope agents:manage,keys:manage,intents:submit,intents:read,tokens:verify \
+                 --save-key olga.key{server}"
             ),
         ),
-        ("apply a policy pack", format!("{program} packs apply payments{server}")),
+        (
+            "make an agent as they, with a key of its own",
+            format!(
+                "{program} agents create \"My first agent\" --audience billing --key-file olga.key \
+                 --save-key agent.key{server}"
+            ),
+        ),
         (
             "submit an intent as the agent",
             format!(
@@ -104,7 +114,7 @@ fn introduce(founded: &Founded, url: &str, running: &Running, terminal: Terminal
         ),
     ];
     terminal.gap()?;
-    terminal.line("Four commands to begin with, for another terminal, which is told the key first:")?;
+    terminal.line("Five commands to begin with, for another terminal, which is told the key first:")?;
     terminal.gap()?;
     // Not as an argument of each: everybody on the machine can read those of a running program.
     terminal
