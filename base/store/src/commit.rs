@@ -5,7 +5,7 @@
 //! record uses it only as the last step of appending an entry: that is why every mutation leaves
 //! one.
 
-use chancery_model::{CorrelationId, OrgId};
+use chancery_model::{CorrelationId, OrgId, Timestamp};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row as _};
@@ -96,26 +96,26 @@ pub enum Statement {
 pub struct Committed(());
 
 impl Committed {
-    /// The receipt of one entry of that transaction.
+    /// The receipt of one entry of that transaction, by its place and time.
     #[must_use]
     pub const fn receipt(
         &self,
         org: OrgId,
-        seq: u64,
+        (seq, time): (u64, Timestamp),
         entry_hash: [u8; 32],
         correlation: Option<CorrelationId>,
     ) -> Receipt {
-        Receipt { org, seq, entry_hash, correlation }
+        Receipt { org, seq, time, entry_hash, correlation }
     }
 }
 
 /// Proof that an entry stands in the record. It releases answers and tokens; it is not `Clone`.
 ///
 /// ```compile_fail,E0451
-/// # use chancery_model::OrgId;
+/// # use chancery_model::{OrgId, Timestamp};
 /// # use chancery_store::Receipt;
-/// fn forges(org: OrgId) -> Receipt {
-///     Receipt { org, seq: 1, entry_hash: [0; 32], correlation: None }
+/// fn forges(org: OrgId, time: Timestamp) -> Receipt {
+///     Receipt { org, seq: 1, time, entry_hash: [0; 32], correlation: None }
 /// }
 /// ```
 /// ```compile_fail,E0277
@@ -127,6 +127,7 @@ impl Committed {
 pub struct Receipt {
     org: OrgId,
     seq: u64,
+    time: Timestamp,
     entry_hash: [u8; 32],
     correlation: Option<CorrelationId>,
 }
@@ -142,6 +143,12 @@ impl Receipt {
     #[must_use]
     pub const fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// When the record says that it happened.
+    #[must_use]
+    pub const fn time(&self) -> Timestamp {
+        self.time
     }
 
     /// The chain hash at the entry.

@@ -53,10 +53,10 @@ async fn close(app: &App, finished: Finished) -> Result<Execution, ApiError> {
     let cleared = engaged.cleared();
     let told = Told { org: cleared.caller().org(), intent: cleared.intent().id };
     let mut tries = 0;
-    loop {
+    let receipt = loop {
         tries += 1;
         match app.recorder.close_call(&engaged, &conclusion).await {
-            Ok(_) => break,
+            Ok(receipt) => break receipt,
             Err(RecordError::Released) => {
                 tracing::error!(org = %told.org, intent = %told.intent,
                     "a call ended after its outcome was recorded as unknown");
@@ -72,10 +72,10 @@ async fn close(app: &App, finished: Finished) -> Result<Execution, ApiError> {
                 return Err(RecordError::Unavailable.into());
             }
         }
-    }
+    };
     // Other servers hear of it with the commit.
     app.waits.wake(told);
-    Ok(concluded(engaged.connector().as_str(), conclusion, app.clock.now()))
+    Ok(concluded(engaged.connector().as_str(), conclusion, receipt.time()))
 }
 
 fn execution(connector: &str, status: ExecutionStatus) -> Execution {
@@ -90,14 +90,14 @@ fn execution(connector: &str, status: ExecutionStatus) -> Execution {
     }
 }
 
-fn concluded(connector: &str, conclusion: Conclusion, now: Timestamp) -> Execution {
+fn concluded(connector: &str, conclusion: Conclusion, at: Timestamp) -> Execution {
     let (answer, answer_base64) = content(conclusion.answer);
     Execution {
         http_status: conclusion.status,
         code: conclusion.code.map(str::to_owned),
         answer,
         answer_base64,
-        closed_at: Some(now),
+        closed_at: Some(at),
         ..execution(connector, status(Some(conclusion.outcome)))
     }
 }

@@ -41,7 +41,13 @@ async fn a_permitted_intent_is_called_once_and_told_again() {
     assert_eq!(again.json()["data"]["execution"]["answer"], json!({"transfer": "t1"}));
     assert_eq!(bank.upstream.seen().len(), 1);
     assert_eq!(bank.story(&intent).await, ["intent.allowed", "intent.closed"]);
-    assert_eq!(bank.intent(&intent).await["data"]["execution"]["status"], json!("succeeded"));
+    let later = bank.intent(&intent).await;
+    assert_eq!(later["data"]["execution"]["status"], json!("succeeded"));
+    let record = format!("/api/v1/record?correlation_id={intent}&type=intent.closed");
+    let record = bank.world.call(&bank.org.key, "GET", &record, Value::Null).await.json();
+    for told in [&data, &again.json()["data"], &later["data"]] {
+        assert_eq!(told["execution"]["closed_at"], record["data"][0]["time"], "it ended once");
+    }
 }
 
 #[tokio::test]
@@ -134,6 +140,17 @@ async fn a_connector_is_tested_and_an_older_credential_serves_while_the_two_over
         test().await["data"],
         json!({"works": false, "http_status": 401, "code": "refused_by_system"})
     );
+
+    for (order, then) in [("pause", 403), ("resume", 200)] {
+        let because = json!({"reason": "a drill"});
+        let ordered = bank.world.call(&bank.org.key, "POST", &format!("{path}/{order}"), because).await;
+        assert_eq!(ordered.status, 200, "{}", ordered.text);
+        let tested = bank.world.call(&bank.org.key, "POST", &format!("{path}/test"), Value::Null).await;
+        assert_eq!(tested.status, then, "{order}: {}", tested.text);
+        let asked = bank.ask("bank.balance", "a", None).await;
+        assert_eq!(asked.status, then, "{order}: {}", asked.text);
+        assert!(then == 200 || asked.text.contains("the connector is paused"), "{}", asked.text);
+    }
 
     let newer = json!({"kind": "bearer", "token": "not-yet-known-there", "overlap_seconds": 3_600});
     let written = bank.world.call(&bank.org.key, "POST", &format!("{path}/credentials"), newer).await;

@@ -95,6 +95,7 @@ pub(crate) async fn begin_with_tips(
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     pub(crate) seq: u64,
+    pub(crate) time: Timestamp,
     pub(crate) entry_hash: [u8; 32],
 }
 
@@ -147,7 +148,7 @@ impl<'a> Columns<'a> {
         self.leaf_hash.push(leaf_hash.to_vec());
         self.entry_hash.push(tip.entry_hash.to_vec());
         self.payload.push(&entry.payload);
-        Link { seq, entry_hash: tip.entry_hash }
+        Link { seq, time, entry_hash: tip.entry_hash }
     }
 
     /// Writes all entries with one statement.

@@ -38,6 +38,7 @@ struct EarlierRow {
     request_hash: Vec<u8>,
     token: Option<Vec<u8>>,
     seq: i64,
+    time: OffsetDateTime,
     entry_hash: Vec<u8>,
 }
 
@@ -148,7 +149,7 @@ pub(crate) async fn find(
     claim: &Claim,
 ) -> Result<Option<Earlier>, StoreError> {
     let row: Option<EarlierRow> = sqlx::query_as(
-        "SELECT i.intent_id, i.request_hash, d.token, e.seq, e.entry_hash
+        "SELECT i.intent_id, i.request_hash, d.token, e.seq, e.time, e.entry_hash
          FROM idempotency i
          JOIN intents d ON d.org_id = i.org_id AND d.id = i.intent_id
          JOIN entries e ON e.org_id = d.org_id AND e.seq = d.seq
@@ -171,7 +172,7 @@ impl TryFrom<EarlierRow> for Earlier {
             intent: IntentId::from_uuid(row.intent_id),
             request_hash: hash("idempotency", row.request_hash)?,
             token: row.token,
-            link: Link { seq, entry_hash: hash("entries", row.entry_hash)? },
+            link: Link { seq, time: row.time.into(), entry_hash: hash("entries", row.entry_hash)? },
         })
     }
 }

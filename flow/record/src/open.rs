@@ -345,7 +345,8 @@ impl Recorder {
         drop(scoped);
         let Some(earlier) = earlier else { return Ok(None) };
         let (link, story) = (earlier.link, Some(earlier.intent.into()));
-        let receipt = self.right.found_committed().receipt(org, link.seq, link.entry_hash, story);
+        let receipt =
+            self.right.found_committed().receipt(org, (link.seq, link.time), link.entry_hash, story);
         self.replay(org, earlier, receipt, Some(presented)).await.map(Some)
     }
 

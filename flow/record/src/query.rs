@@ -140,7 +140,7 @@ pub struct Filter {
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn entries(scoped: &mut Scoped<Read>, filter: &Filter) -> Result<Vec<StoredEntry>, StoreError> {
+pub async fn entries<M>(scoped: &mut Scoped<M>, filter: &Filter) -> Result<Vec<StoredEntry>, StoreError> {
     let mut query = QueryBuilder::<Postgres>::new(ENTRY);
     query.push(" WHERE org_id = ").push_bind(scoped.org().as_uuid());
     if let Some(correlation) = filter.correlation {

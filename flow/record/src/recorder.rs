@@ -206,7 +206,7 @@ impl Recorder {
                 .await?;
         }
         let committed = self.right.commit(scoped).await?;
-        Ok(committed.receipt(org, link.seq, link.entry_hash, change.correlation))
+        Ok(committed.receipt(org, (link.seq, link.time), link.entry_hash, change.correlation))
     }
 
     /// Queues a job and waits for what became of it.

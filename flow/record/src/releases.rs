@@ -119,6 +119,19 @@ pub struct Released {
     pub opened_at: Timestamp,
     /// For what.
     pub what: ReleasedFor,
+    intent: IntentId,
+}
+
+impl Released {
+    /// That it was released, without what.
+    #[must_use]
+    pub const fn noted(&self) -> Noted {
+        Noted {
+            intent: self.intent,
+            at: self.opened_at,
+            as_token: matches!(self.what, ReleasedFor::Token(_)),
+        }
+    }
 }
 
 /// What an intent was released for.
@@ -157,6 +170,7 @@ impl Call {
 
 #[derive(sqlx::FromRow)]
 struct Row {
+    intent_id: Uuid,
     seq: i64,
     state: String,
     opened_at: OffsetDateTime,
@@ -190,7 +204,12 @@ impl TryFrom<Row> for Released {
                 answer: row.answer,
             })
         };
-        Ok(Self { seq: unsigned(row.seq), opened_at: row.opened_at.into(), what })
+        Ok(Self {
+            seq: unsigned(row.seq),
+            opened_at: row.opened_at.into(),
+            what,
+            intent: IntentId::from_uuid(row.intent_id),
+        })
     }
 }
 
@@ -200,7 +219,7 @@ impl TryFrom<Row> for Released {
 /// When the store does not answer.
 pub async fn read<M>(scoped: &mut Scoped<M>, intent: IntentId) -> Result<Option<Released>, StoreError> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT seq, state, opened_at, token, connector, unknown_at, closed_at, status, answer
+        "SELECT intent_id, seq, state, opened_at, token, connector, unknown_at, closed_at, status, answer
          FROM releases WHERE org_id = $1 AND intent_id = $2",
     )
     .bind(scoped.org().as_uuid())
@@ -208,6 +227,38 @@ pub async fn read<M>(scoped: &mut Scoped<M>, intent: IntentId) -> Result<Option<
     .fetch_optional(scoped.connection())
     .await?;
     row.map(Released::try_from).transpose()
+}
+
+/// That an intent was released, without what.
+#[derive(Clone, Copy, Debug)]
+pub struct Noted {
+    /// Which intent.
+    pub intent: IntentId,
+    /// When.
+    pub at: Timestamp,
+    /// Whether as a token; else it was called.
+    pub as_token: bool,
+}
+
+/// Which of these intents were released.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn noted<M>(scoped: &mut Scoped<M>, intents: &[IntentId]) -> Result<Vec<Noted>, StoreError> {
+    let intents: Vec<Uuid> = intents.iter().map(|id| id.as_uuid()).collect();
+    let rows: Vec<(Uuid, OffsetDateTime, bool)> = sqlx::query_as(
+        "SELECT intent_id, opened_at, state = 'token' FROM releases WHERE org_id = $1 AND intent_id = ANY($2)",
+    )
+    .bind(scoped.org().as_uuid())
+    .bind(intents)
+    .fetch_all(scoped.connection())
+    .await?;
+    let noted = |(intent, at, as_token): (Uuid, OffsetDateTime, bool)| Noted {
+        intent: IntentId::from_uuid(intent),
+        at: at.into(),
+        as_token,
+    };
+    Ok(rows.into_iter().map(noted).collect())
 }
 
 /// A call that nobody closed in its time: whoever made it is gone.

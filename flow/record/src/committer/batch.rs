@@ -42,8 +42,9 @@ pub(crate) enum Planned {
 
 impl Planned {
     fn answer(self, job: &Job, committed: &Committed) -> Answer {
-        let receipt =
-            |link: &Link| committed.receipt(job.entry.org, link.seq, link.entry_hash, job.entry.correlation);
+        let receipt = |link: &Link| {
+            committed.receipt(job.entry.org, (link.seq, link.time), link.entry_hash, job.entry.correlation)
+        };
         match self {
             Self::Append(link) => Answer::Committed(receipt(&link)),
             Self::Stale { epoch } => Answer::Stale { epoch },
@@ -53,8 +54,12 @@ impl Planned {
             Self::Released => Answer::Released,
             Self::Claimed(earlier) => {
                 let link = earlier.link;
-                let receipt =
-                    committed.receipt(job.entry.org, link.seq, link.entry_hash, Some(earlier.intent.into()));
+                let receipt = committed.receipt(
+                    job.entry.org,
+                    (link.seq, link.time),
+                    link.entry_hash,
+                    Some(earlier.intent.into()),
+                );
                 Answer::Claimed(earlier, receipt)
             }
         }

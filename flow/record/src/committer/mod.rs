@@ -70,8 +70,13 @@ impl Job {
     /// What the job would be answered by a record that writes nothing.
     #[cfg(feature = "danger-null-record")]
     pub(crate) fn pretend(self, right: &CommitRight) -> Answer {
-        let entry = self.entry;
-        Answer::Committed(right.found_committed().receipt(entry.org, 0, entry.commitment, entry.correlation))
+        let (entry, nowhere) = (self.entry, (0, Timestamp::from_micros(0)));
+        Answer::Committed(right.found_committed().receipt(
+            entry.org,
+            nowhere,
+            entry.commitment,
+            entry.correlation,
+        ))
     }
 
     fn answer(self, answer: Answer) {
