@@ -19,7 +19,7 @@ pub enum ApprovalStatus {
     Rejected,
     /// Whoever asked took it back.
     Cancelled,
-    /// The time to answer, or to carry out what was approved, is over.
+    /// The time to answer is over, or what was approved was not carried out in its time.
     Expired,
 }
 
@@ -39,8 +39,31 @@ pub struct ApprovalState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<Timestamp>,
+    /// What the approval was used for, once it was: it is good once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Release>,
     /// Who answered what, without the answers that were withdrawn.
     pub answers: Vec<GivenAnswer>,
+}
+
+/// What an approval was used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Release {
+    /// `token` or `execution`.
+    pub r#as: ReleaseWord,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+/// What an approval can be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReleaseWord {
+    /// A token was minted.
+    Token,
+    /// The connector was called.
+    Execution,
 }
 
 /// What a person answered.
@@ -49,6 +72,9 @@ pub struct GivenAnswer {
     /// Who.
     #[schema(value_type = uuid::Uuid)]
     pub member_id: MemberId,
+    /// Their name now; only where approvals are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_name: Option<String>,
     /// With which API key.
     #[schema(value_type = uuid::Uuid)]
     pub key_id: KeyId,
@@ -80,6 +106,9 @@ pub struct Approval {
     pub state: ApprovalState,
     /// Who asked: `{"id", "type"}`; `null` once erased, like what is asked.
     pub requester: Value,
+    /// The name that whoever asked has now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester_name: Option<String>,
     /// What is asked, exactly: the canonical form with its hash, the context, connector and in whose name.
     pub intent: Value,
     /// Why people are asked.

@@ -23,10 +23,25 @@ pub struct EmergencyOrder {
 pub struct EmergencyState {
     /// Whether the organization is halted: nothing acts in it.
     pub halted: bool,
+    /// Since when and why it is, as the record tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<OrganizationHalt>,
     /// The environments that are halted.
     pub environments: Vec<HaltedEnvironment>,
     /// The connectors that are paused.
     pub connectors: Vec<PausedConnector>,
+}
+
+/// How an organization came to be halted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OrganizationHalt {
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub halted_at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Where the order stands in the record, with who gave it.
+    pub seq: u64,
 }
 
 /// An environment in which nothing acts.

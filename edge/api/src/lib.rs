@@ -29,7 +29,7 @@ pub use agents::{Agent, ChangeAgent, CreateAgent};
 pub use api_keys::{ApiKey, CreateApiKey, IssuedApiKey, RevokeApiKey, RotateApiKey};
 pub use approvals::{
     AnswerTaken, AnswerWord, Answering, Approval, ApprovalQuery, ApprovalState, ApprovalStatus, GivenAnswer,
-    Requirement,
+    Release, ReleaseWord, Requirement,
 };
 pub use code::Code;
 pub use connectors::{
@@ -37,7 +37,7 @@ pub use connectors::{
     ConnectorTest, CreateConnector, RemovedCredentials, SecretText, WriteCredential,
 };
 pub use delegations::{CreateDelegation, Delegation};
-pub use emergency::{EmergencyOrder, EmergencyState, HaltedEnvironment, PausedConnector};
+pub use emergency::{EmergencyOrder, EmergencyState, HaltedEnvironment, OrganizationHalt, PausedConnector};
 pub use envelope::{Data, ErrorBody, Failure, List, ListQuery, Page};
 pub use installation::{Health, Readiness};
 pub use intents::{

@@ -168,12 +168,13 @@ async fn verdict(app: &App, cleared: Cleared, agreed: &[Role]) -> Result<Verdict
 /// connector has is whoever redeems the token under it.
 async fn require_going(app: &App, cleared: &Cleared) -> Result<(), ApiError> {
     let Some(connector) = &cleared.intent().connector else { return Ok(()) };
-    if app.stops.of(&app.store, cleared.caller().scope()).await?.has(connector) {
-        return Err(
-            ApiError::new(Code::ConnectorPaused, "the connector is paused or retired").at("connector")
-        );
+    let stopped = app.stops.of(&app.store, cleared.caller().scope()).await?;
+    match stopped.why(connector) {
+        None => Ok(()),
+        Some(why) => {
+            Err(ApiError::new(Code::ConnectorPaused, format!("the connector is {why}")).at("connector"))
+        }
     }
-    Ok(())
 }
 
 /// The member in whose name the caller asks, as the database knows them, and whether a stored

@@ -33,6 +33,7 @@ async fn two_people_agree_and_the_token_is_good_once() {
     assert_eq!(asked["reasons"][0]["message"], json!("two people look at transfers"));
     assert_eq!(asked["requirements"], json!([{"approvals": 2, "role": "approver"}]));
     assert_eq!((asked["own"].clone(), asked["status"].clone()), (json!(false), json!("pending")));
+    assert_eq!(asked["requester_name"], json!("bot"));
 
     office.approve_both(&intent).await;
     let inbox =
@@ -44,6 +45,7 @@ async fn two_people_agree_and_the_token_is_good_once() {
         .await
         .json();
     assert_eq!(shown["data"]["approval"]["status"], json!("approved"));
+    assert_eq!(shown["data"]["approval"].get("released"), None);
 
     let released = office.release(&intent, json!({"arguments": {"amount": 40.0}})).await;
     assert_eq!(released.status, 200, "{}", released.text);
@@ -60,6 +62,23 @@ async fn two_people_agree_and_the_token_is_good_once() {
 
     office.world.clock.advance_seconds(301);
     refused(&office.release(&intent, json!({})).await, 409, "intent_released");
+    // What was used stays approved, and says so, also when its hour is over.
+    office.world.clock.advance_seconds(3_600);
+    let read = async |key: &str, path: &str| office.world.call(key, "GET", path, Value::Null).await.json();
+    let approver = &office.approvers[0].key;
+    let own = read(&office.agent_key, &format!("/api/v1/intents/{intent}")).await;
+    let all = read(approver, "/api/v1/approvals?ended=true").await;
+    for state in [&own["data"]["approval"], &all["data"][0]] {
+        assert_eq!(
+            (text(state, "/status"), text(state, "/released/as")),
+            ("approved".into(), "token".into())
+        );
+        assert_eq!(state["released"]["at"], state["answers"][1]["at"], "no time went by between the two");
+    }
+    let shown = read(approver, &format!("/api/v1/approvals/{intent}")).await;
+    let names: Vec<String> =
+        (0..2).map(|one| text(&shown, &format!("/data/answers/{one}/member_name"))).collect();
+    assert!(names.iter().all(|name| !name.is_empty()), "{shown}");
 }
 
 #[tokio::test]

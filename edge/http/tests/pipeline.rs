@@ -244,10 +244,20 @@ async fn every_administrative_change_works_and_the_next_request_knows_it() {
     assert_eq!(world.call(successor, "GET", "/api/v1/me", Value::Null).await.status, 200);
 
     call("POST", at("/emergency/halt"), json!({"reason": ""}), 400).await;
-    call("POST", at("/emergency/halt"), json!({"reason": "drill"}), 200).await;
+    let halted = call("POST", at("/emergency/halt"), json!({"reason": "drill"}), 200).await;
     call("POST", at("/emergency/halt"), json!({"reason": "drill"}), 409).await;
+    let of_test = json!({"reason": "both", "environment": "test"});
+    let both = call("POST", at("/emergency/halt"), of_test.clone(), 200).await;
+    let shown = call("GET", at("/emergency"), Value::Null, 200).await;
+    assert_eq!(
+        (&halted["halt"]["reason"], shown["environments"][0]["reason"].as_str()),
+        (&json!("drill"), Some("both"))
+    );
+    assert_eq!([&both["halt"], &shown["halt"]], [&halted["halt"]; 2], "since when and why");
+    call("POST", at("/emergency/resume"), of_test, 200).await;
     assert_eq!(call("GET", at("/organization"), Value::Null, 200).await["halted"], true);
-    call("POST", at("/emergency/resume"), json!({"reason": "over"}), 200).await;
+    let resumed = call("POST", at("/emergency/resume"), json!({"reason": "over"}), 200).await;
+    assert_eq!((&resumed["halted"], resumed.get("halt")), (&json!(false), None));
     call("POST", at("/emergency/halt"), json!({"reason": "drill"}), 200).await;
     call("POST", at("/emergency/resume"), json!({"reason": "over"}), 200).await;
     call("POST", at(&format!("/agents/{agent}/retire")), Value::Null, 200).await;

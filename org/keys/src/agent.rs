@@ -201,6 +201,20 @@ pub async fn read<M>(scoped: &mut Scoped<M>, id: AgentId) -> Result<Option<Agent
     one(scoped, id, select!("id = $2")).await
 }
 
+/// The agents with these ids; retired ones too.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn those<M>(scoped: &mut Scoped<M>, ids: &[AgentId]) -> Result<Vec<Agent>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let rows: Vec<Row> = sqlx::query_as(select!("id = ANY($2)"))
+        .bind(scoped.org().as_uuid())
+        .bind(ids)
+        .fetch_all(scoped.connection())
+        .await?;
+    rows.into_iter().map(Agent::try_from).collect()
+}
+
 async fn one<M>(scoped: &mut Scoped<M>, id: AgentId, sql: &'static str) -> Result<Option<Agent>, StoreError> {
     let org = scoped.org();
     let row: Option<Row> = sqlx::query_as(sql)

@@ -5,6 +5,9 @@ use chancery_store::{Change, Epoch, Halt, Scoped, StoreError, Write};
 use serde_json::json;
 use time::OffsetDateTime;
 
+/// The type of the entries of orders that halt an organization.
+pub const HALTED: &str = "organization.halted";
+
 /// What of an organization is halted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Halts {
@@ -85,7 +88,7 @@ pub async fn read<M>(scoped: &mut Scoped<M>) -> Result<Halts, StoreError> {
 /// See [`HaltError`].
 pub async fn order(scoped: &mut Scoped<Write>, halt: Halt, reason: &str) -> Result<Change, HaltError> {
     let (kind, halted) = match halt {
-        Halt::Halt => ("organization.halted", true),
+        Halt::Halt => (HALTED, true),
         Halt::Resume => ("organization.resumed", false),
     };
     if is_organization_halted(scoped).await? == halted {

@@ -241,6 +241,20 @@ pub async fn read<M>(scoped: &mut Scoped<M>, id: MemberId) -> Result<Option<Memb
     one(scoped, id, select!("id = $2")).await
 }
 
+/// The members with these ids; removed ones too.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn those<M>(scoped: &mut Scoped<M>, ids: &[MemberId]) -> Result<Vec<Member>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let rows: Vec<Row> = sqlx::query_as(select!("id = ANY($2)"))
+        .bind(scoped.org().as_uuid())
+        .bind(ids)
+        .fetch_all(scoped.connection())
+        .await?;
+    rows.into_iter().map(Member::try_from).collect()
+}
+
 /// The active admin whose role is the oldest; `None` when there is none, which
 /// [`MemberError::LastAdmin`] keeps from happening.
 ///

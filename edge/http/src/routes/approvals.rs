@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use chancery_api::{AnswerTaken, Answering, Approval, ApprovalQuery, Code, RecordRef, Requirement};
-use chancery_approve::{Answer as Given, Approver, Escalation, answer, answers, list as escalations, read};
+use chancery_approve::{
+    Answer as Given, Approver, Escalation, State, answer, answers, list as escalations, read,
+};
 use chancery_authenticate::permission::{ApprovalsDecide, ApprovalsRead};
 use chancery_evidence::Hex;
-use chancery_model::IntentId;
+use chancery_model::{IntentId, Principal};
 use chancery_record::query::{self, AskedBy, StoredEntry};
+use chancery_record::releases;
 
 use super::intents_show::{approval, status};
+use super::named;
 use crate::{Answer, ApiError, Cx, Inner, Input, Json, Many, Needs, Query, Route};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -73,13 +77,21 @@ async fn open<G: Inner, I: Input>(
 ) -> Result<Vec<Approval>, ApiError> {
     let ids: Vec<IntentId> = found.iter().map(|escalation| escalation.intent).collect();
     let given = answers(&mut scoped, &ids).await?;
+    let agreed = |it: &&Escalation| matches!(it.state, State::Approved { .. });
+    let agreed: Vec<IntentId> = found.iter().filter(agreed).map(|it| it.intent).collect();
+    let released = if agreed.is_empty() { Vec::new() } else { releases::noted(&mut scoped, &agreed).await? };
+    let people = given.iter().map(|one| Principal::Member(one.member));
+    let people: Vec<Principal> = found.iter().map(|it| it.requester).chain(people).collect();
+    let names = named::rows(&mut scoped, &people).await?;
     let seqs: Vec<i64> = found.iter().map(|escalation| escalation.seq).collect();
     let entries = query::entries_at(&mut scoped, &seqs).await?;
     drop(scoped);
+    let names = names.open(cx.keyring()).await?;
     let mut entries: HashMap<u64, StoredEntry> =
         entries.into_iter().map(|entry| (entry.seq, entry)).collect();
     let (org, now) = (cx.entered().org(), cx.app.clock.now());
     let caller = cx.entered().caller().principal();
+    let released_of = |intent: IntentId| released.iter().find(|noted| noted.intent == intent).copied();
     let mut seen = Vec::with_capacity(found.len());
     for escalation in found {
         let entry = u64::try_from(escalation.seq).ok().and_then(|seq| entries.remove(&seq));
@@ -87,9 +99,14 @@ async fn open<G: Inner, I: Input>(
         let payload = entry.open_decision(cx.keyring(), org, escalation.intent, AskedBy::Anyone).await?;
         let payload = payload.unwrap_or_default();
         let part = |pointer: &str| payload.pointer(pointer).cloned().unwrap_or_default();
+        let mut state = approval(&escalation, &given, released_of(escalation.intent), now);
+        for given in &mut state.answers {
+            given.member_name = names.of_member(given.member_id);
+        }
         seen.push(Approval {
             id: escalation.intent,
-            state: approval(&escalation, &given, now),
+            state,
+            requester_name: names.of(escalation.requester.id()),
             requester: part("/principal"),
             intent: part("/intent"),
             reasons: part("/decision/reasons"),

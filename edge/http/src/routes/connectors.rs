@@ -7,7 +7,8 @@ use chancery_api::{
 use chancery_authenticate::permission::{ConnectorsManage, ConnectorsRead, EmergencyUse};
 use chancery_connectors::connector::{self, ConnectorPatch};
 use chancery_connectors::credential::{self, CredentialRecord, Writing};
-use chancery_connectors::{ClientAuth, CredentialDraft};
+use chancery_connectors::{ClientAuth, ConnectorError, CredentialDraft};
+use chancery_execute::ProbeError;
 use chancery_execute::breaker::{self, Breakers};
 use chancery_model::{ConnectorId, Timestamp};
 use chancery_store::{Change, Epoch};
@@ -41,7 +42,12 @@ pub(super) fn routes() -> Vec<Route> {
                 "connectors.test",
                 "Calls what the definition says tells whether it works, with its credential.",
             )
-            .may(&[Code::NotExecutable, Code::RecordUnavailable]),
+            .may(&[
+                Code::NotExecutable,
+                Code::ConnectorPaused,
+                Code::ConnectorRetired,
+                Code::RecordUnavailable,
+            ]),
         Route::post("/api/v1/connectors/{id}/reset", reset)
             .named("connectors.reset", "Closes the connector's circuit breaker: calls are made again."),
         Route::post("/api/v1/connectors/{id}/retire", retire)
@@ -92,8 +98,15 @@ async fn test(cx: Cx<Needs<ConnectorsManage>>) -> Result<Answer<ConnectorTest>, 
     let id: ConnectorId = cx.param("id")?;
     let mut scoped = cx.write().await?;
     let found = connector::read(&mut scoped, id).await?.ok_or_else(ApiError::not_found)?;
-    if found.definition.probe().is_none() || found.paused.is_some() || found.retired_at.is_some() {
-        return Err(ApiError::new(Code::NotExecutable, "it has no `test`, or is paused or retired"));
+    if found.retired_at.is_some() {
+        return Err(ConnectorError::Retired.into());
+    }
+    if found.paused.is_some() {
+        let text = "the connector is paused, and a test calls it: resume it first";
+        return Err(ApiError::new(Code::ConnectorPaused, text));
+    }
+    if found.definition.probe().is_none() {
+        return Err(ProbeError::Untestable.into());
     }
     let payload = json!({ "name": found.name });
     let change = Change::new("connector.tested", Epoch::Keep, ("connector", id.to_string()), payload);

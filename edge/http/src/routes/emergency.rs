@@ -1,12 +1,16 @@
 //! `/api/v1/emergency`: stop everything, or what acts in one environment, and start again.
 
-use chancery_api::{Code, EmergencyOrder, EmergencyState, HaltedEnvironment, PausedConnector};
+use chancery_api::{
+    Code, EmergencyOrder, EmergencyState, HaltedEnvironment, OrganizationHalt, PausedConnector,
+};
 use chancery_authenticate::permission::{EmergencyUse, SettingsRead};
 use chancery_connectors::connector::{self, Connector};
-use chancery_keys::halt;
+use chancery_keys::halt::{self, HALTED};
+use chancery_record::query::{self, Filter};
 use chancery_store::{Halt, Scoped};
+use serde_json::Value;
 
-use crate::{Answer, ApiError, Cx, Json, Needs, Route};
+use crate::{Answer, ApiError, Cx, Inner, Input, Json, Needs, Route};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -26,7 +30,24 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn show(cx: Cx<Needs<SettingsRead>>) -> Result<Answer<EmergencyState>, ApiError> {
     let mut scoped = cx.read().await?;
-    Ok(Answer::read(state(&mut scoped).await?))
+    let mut now = state(&mut scoped).await?;
+    if now.halted {
+        now.halt = last_order(&cx, &mut scoped).await?;
+    }
+    Ok(Answer::read(now))
+}
+
+/// The order that halted the organization: the newest of its kind.
+async fn last_order<G: Inner, I: Input, M>(
+    cx: &Cx<G, I>,
+    scoped: &mut Scoped<M>,
+) -> Result<Option<OrganizationHalt>, ApiError> {
+    let filter = Filter { kind: Some(HALTED.to_owned()), limit: 1, ..Filter::default() };
+    let Some(entry) = query::entries(scoped, &filter).await?.pop() else { return Ok(None) };
+    let payload = entry.open(cx.keyring(), cx.entered().org()).await?;
+    let payload = payload.map(|opened| opened.payload).unwrap_or_default();
+    let reason = payload.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(Some(OrganizationHalt { halted_at: entry.time, reason, seq: entry.seq }))
 }
 
 async fn halt(cx: Cx<Needs<EmergencyUse>, Json<EmergencyOrder>>) -> Result<Answer<EmergencyState>, ApiError> {
@@ -53,11 +74,19 @@ async fn order(
         None => halt::order(&mut scoped, order, reason.as_str()).await?,
     };
     let mut after = state(&mut scoped).await?;
+    if environment.is_some() && after.halted {
+        after.halt = last_order(&cx, &mut scoped).await?;
+    }
+    let receipt = cx.commit(scoped, change).await?;
     // The head is moved by the commit.
     if environment.is_none() {
         after.halted = order == Halt::Halt;
+        after.halt = after.halted.then(|| OrganizationHalt {
+            halted_at: receipt.time(),
+            reason: reason.as_str().to_owned(),
+            seq: receipt.seq(),
+        });
     }
-    let receipt = cx.commit(scoped, change).await?;
     Ok(Answer::changed(after, &receipt))
 }
 
@@ -71,6 +100,7 @@ async fn state<M>(scoped: &mut Scoped<M>) -> Result<EmergencyState, ApiError> {
     let connectors = connector::paused(scoped).await?;
     Ok(EmergencyState {
         halted: halts.organization,
+        halt: None,
         environments: environments.collect(),
         connectors: connectors.into_iter().filter_map(paused).collect(),
     })

@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use chancery_api::{
     AnswerWord, ApprovalState, ApprovalStatus, Code, ExecutionStatus, GivenAnswer, IntentDetail, RecordRef,
-    WaitQuery,
+    Release, ReleaseWord, WaitQuery,
 };
 use chancery_approve::{Escalation, Given, State, Told};
 use chancery_authenticate::permission::IntentsRead;
 use chancery_evidence::Hex;
 use chancery_model::{IntentId, Timestamp};
 use chancery_record::query;
-use chancery_record::releases::{self, ReleasedFor};
+use chancery_record::releases::{self, Noted, Released, ReleasedFor};
 use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -147,6 +147,7 @@ async fn detail<G: Inner, I: Input>(cx: &Cx<G, I>, id: IntentId) -> Result<Inten
     };
     let released = releases::read(&mut scoped, id).await?;
     drop(scoped);
+    let release = released.as_ref().map(Released::noted);
     let org = cx.entered().org();
     let now = cx.app.clock.now();
     let payload = entry.open_decision(cx.keyring(), org, id, asked_by).await?.unwrap_or_default();
@@ -170,15 +171,20 @@ async fn detail<G: Inner, I: Input>(cx: &Cx<G, I>, id: IntentId) -> Result<Inten
         principal: part("principal"),
         decision: part("decision"),
         token: part("token"),
-        approval: escalation.map(|escalation| approval(&escalation, &given, now)),
+        approval: escalation.map(|escalation| approval(&escalation, &given, release, now)),
         execution,
         record: RecordRef { seq: entry.seq, entry_hash: Hex(entry.entry_hash).to_string() },
     })
 }
 
-/// How an escalation stands.
-pub(super) fn approval(escalation: &Escalation, given: &[Given], now: Timestamp) -> ApprovalState {
-    let state = escalation.state_at(now);
+/// How an escalation stands. What was released stays approved: its time was used.
+pub(super) fn approval(
+    escalation: &Escalation,
+    given: &[Given],
+    released: Option<Noted>,
+    now: Timestamp,
+) -> ApprovalState {
+    let state = if released.is_some() { escalation.state } else { escalation.state_at(now) };
     ApprovalState {
         status: status(state),
         expires_at: escalation.expires_at,
@@ -187,11 +193,16 @@ pub(super) fn approval(escalation: &Escalation, given: &[Given], now: Timestamp)
             _ => None,
         },
         ended_at: escalation.ended_at,
+        released: released.map(|noted| Release {
+            r#as: if noted.as_token { ReleaseWord::Token } else { ReleaseWord::Execution },
+            at: noted.at,
+        }),
         answers: given
             .iter()
             .filter(|one| one.intent == escalation.intent)
             .map(|one| GivenAnswer {
                 member_id: one.member,
+                member_name: None,
                 key_id: one.key,
                 answer: if one.approves { AnswerWord::Approve } else { AnswerWord::Reject },
                 at: one.at,

@@ -13,6 +13,7 @@ mod intents_release;
 mod intents_show;
 mod me;
 mod members;
+mod named;
 mod organization;
 mod packs;
 mod policies;
