@@ -28,7 +28,7 @@ pub enum PrepareError {
     #[error("the intent names no connector")]
     Unnamed,
     /// There is no such connector, or it is paused or retired.
-    #[error("there is no such connector, or it is paused or retired")]
+    #[error("no connector of this name can be called")]
     Unknown,
     /// Its credentials were removed, or ended at another host.
     #[error("the connector's credential is gone; write another before it is called")]

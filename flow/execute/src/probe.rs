@@ -23,7 +23,7 @@ pub struct Probed {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// There is no such connector, or it is paused or retired.
-    #[error("there is no such connector, or it is paused or retired")]
+    #[error("no connector of this name can be called")]
     Unknown,
     /// Its definition has no `test`.
     #[error("the connector's definition has no `test`")]

@@ -181,7 +181,7 @@ pub fn verify(
     if trust.revoked.covers(&claims) {
         return Err(VerifyError::Revoked);
     }
-    if expected.stopped.has(&claims.aud) {
+    if expected.stopped.why(&claims.aud).is_some() {
         return Err(VerifyError::Stopped);
     }
     let nonce_hash = claims.nonce.hash();

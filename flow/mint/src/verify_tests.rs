@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD as BASE64URL};
+use chancery_connectors::Stop;
 use chancery_crypto::{Algorithm, SeededRandom, SigningKey};
 use chancery_model::{AgentId, IntentId, MemberId, Principal, SigningKeyId, TokenId};
 use proptest::prelude::*;
@@ -274,12 +275,12 @@ fn an_agents_tokens_are_revoked_also_those_in_a_members_name() {
 fn a_token_for_a_stopped_connector_is_good_again_when_it_goes_on() {
     let mut bench = Bench::acme();
     let token = bench.token();
-    bench.stopped = ["billing".parse().unwrap()].into_iter().collect();
+    bench.stopped = [("billing".parse().unwrap(), Stop::Paused)].into_iter().collect();
     assert_eq!(bench.redeem(&token).map(drop), Err(VerifyError::Stopped));
     // Whoever holds no such token learns nothing of what is stopped.
     let other = bench.signed(&changed(&bench.claims(), "intent_hash", "00".repeat(32)));
     assert_eq!(bench.redeem(&other).map(drop), Err(VerifyError::IntentHash));
-    bench.stopped = ["other".parse().unwrap()].into_iter().collect();
+    bench.stopped = [("other".parse().unwrap(), Stop::Retired)].into_iter().collect();
     assert!(bench.redeem(&token).is_ok());
 }
 

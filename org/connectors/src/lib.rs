@@ -46,7 +46,7 @@ pub use operation::{Operation, Probe};
 pub use ready::{Ready, SealedCredential, usable};
 pub use render::{Call, RenderError, Rendered};
 pub use secret::{ClientAuth, Credential, CredentialDraft, CredentialKind};
-pub use stops::{Stopped, Stops};
+pub use stops::{Stop, Stopped, Stops};
 
 /// The tables of this crate.
 pub const MIGRATIONS: &[chancery_store::Migration] = &[

@@ -1,6 +1,7 @@
 //! Which connectors nothing may be done with, in memory while the organization's epoch stands.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use chancery_model::{Audience, OrgId};
@@ -10,21 +11,39 @@ use moka::sync::Cache;
 /// How many organizations' are kept in memory.
 const KEPT: u64 = 50_000;
 
-/// The names of an organization's connectors that are paused or retired. A name that no connector has is
-/// not among them, nor one that was given to another connector which is neither.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stopped(HashSet<Audience>);
+/// Why nothing may be done with a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It may be used again one day.
+    Paused,
+    /// It is gone for good.
+    Retired,
+}
 
-impl Stopped {
-    /// Whether nothing may be done with the connector of this name.
-    #[must_use]
-    pub fn has(&self, name: &Audience) -> bool {
-        self.0.contains(name)
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Paused => "paused",
+            Self::Retired => "retired",
+        })
     }
 }
 
-impl FromIterator<Audience> for Stopped {
-    fn from_iter<I: IntoIterator<Item = Audience>>(names: I) -> Self {
+/// The names of an organization's connectors that are paused or retired. A name that no connector has is
+/// not among them, nor one that was given to another connector which is neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stopped(HashMap<Audience, Stop>);
+
+impl Stopped {
+    /// Why nothing may be done with the connector of this name; `None` when nothing speaks against it.
+    #[must_use]
+    pub fn why(&self, name: &Audience) -> Option<Stop> {
+        self.0.get(name).copied()
+    }
+}
+
+impl FromIterator<(Audience, Stop)> for Stopped {
+    fn from_iter<I: IntoIterator<Item = (Audience, Stop)>>(names: I) -> Self {
         Self(names.into_iter().collect())
     }
 }
@@ -61,8 +80,8 @@ impl Stops {
 
 async fn load(store: &Store, scope: &Scope) -> Result<Stopped, StoreError> {
     let mut scoped = store.read(scope).await?;
-    let names: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM connectors WHERE org_id = $1
+    let names: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT name, bool_and(retired_at IS NOT NULL) FROM connectors WHERE org_id = $1
          GROUP BY name HAVING bool_and(paused_at IS NOT NULL OR retired_at IS NOT NULL)",
     )
     .bind(scope.org().as_uuid())
@@ -70,6 +89,9 @@ async fn load(store: &Store, scope: &Scope) -> Result<Stopped, StoreError> {
     .await?;
     names
         .into_iter()
-        .map(|name| name.parse().map_err(|error| StoreError::corrupt("connectors", error)))
+        .map(|(name, gone)| {
+            let name = name.parse().map_err(|error| StoreError::corrupt("connectors", error))?;
+            Ok((name, if gone { Stop::Retired } else { Stop::Paused }))
+        })
         .collect()
 }

@@ -14,7 +14,7 @@ mod support;
 use chancery_connectors::connector::{self, ConnectorPatch};
 use chancery_connectors::credential::{self, CredentialRecord, Writing};
 use chancery_connectors::{
-    ConnectorError, Credential, CredentialDraft, CredentialKind, MIGRATIONS, Ready, Stops, usable,
+    ConnectorError, Credential, CredentialDraft, CredentialKind, MIGRATIONS, Ready, Stop, Stops, usable,
 };
 use chancery_model::{Audience, Clock, ConnectorId, CredentialId, PrincipalId};
 use chancery_store::{Change, Epoch, KeyringError};
@@ -377,7 +377,7 @@ async fn a_paused_or_retired_connector_is_not_usable_and_its_name_is_stopped() {
         let scope = chancery_store::Scope::of_principal(org.id, None, chancery_model::Role::Admin, epoch);
         stops.of(&world.store, &scope).await.unwrap()
     };
-    assert!(!stopped(&acme).await.has(&name("ledger")));
+    assert_eq!(stopped(&acme).await.why(&name("ledger")), None);
     let mut scoped = world.write(&acme).await;
     let paused = connector::pause(&mut scoped, ledger, "a drill", world.clock.now()).await.unwrap().unwrap();
     assert_eq!((paused.1.kind, paused.1.epoch), ("connector.paused", Epoch::Bump));
@@ -385,18 +385,15 @@ async fn a_paused_or_retired_connector_is_not_usable_and_its_name_is_stopped() {
     assert!(ready(&world, &acme, "ledger").await.is_none());
     assert!(ready(&world, &acme, "books").await.is_some());
     let now = stopped(&acme).await;
-    assert_eq!(
-        (now.has(&name("ledger")), now.has(&name("books")), now.has(&name("no"))),
-        (true, false, false)
-    );
-    assert!(!stopped(&other).await.has(&name("ledger")));
+    assert_eq!(["ledger", "books", "no"].map(|one| now.why(&name(one))), [Some(Stop::Paused), None, None]);
+    assert_eq!(stopped(&other).await.why(&name("ledger")), None);
     let mut scoped = world.write(&acme).await;
     let again = connector::pause(&mut scoped, ledger, "x", world.clock.now()).await;
     assert!(matches!(again, Err(ConnectorError::Unchanged)));
     let resumed = connector::resume(&mut scoped, ledger, "over").await.unwrap().unwrap();
     assert_eq!((resumed.1.kind, resumed.1.epoch), ("connector.resumed", Epoch::Bump));
     world.commit(scoped, &resumed.1).await;
-    assert!(!stopped(&acme).await.has(&name("ledger")));
+    assert_eq!(stopped(&acme).await.why(&name("ledger")), None);
     assert_eq!(token(&world, &acme, "ledger").await.unwrap(), "s3cret");
 
     let mut scoped = world.write(&acme).await;
@@ -404,7 +401,7 @@ async fn a_paused_or_retired_connector_is_not_usable_and_its_name_is_stopped() {
     assert_eq!((retired.1.kind, retired.1.epoch), ("connector.retired", Epoch::Bump));
     world.commit(scoped, &retired.1).await;
     assert!(ready(&world, &acme, "ledger").await.is_none());
-    assert!(stopped(&acme).await.has(&name("ledger")));
+    assert_eq!(stopped(&acme).await.why(&name("ledger")), Some(Stop::Retired));
     assert_eq!(stored(&world, &acme, "sealed IS NOT NULL").await, 0, "its credential is still there");
     let mut scoped = world.write(&acme).await;
     let late = connector::resume(&mut scoped, ledger, "x").await;
@@ -413,7 +410,7 @@ async fn a_paused_or_retired_connector_is_not_usable_and_its_name_is_stopped() {
     let rename = ConnectorPatch { name: Some(&name("books")), ..ConnectorPatch::default() };
     drop(scoped);
     let again = create(&world, &acme, "ledger", &at("https://ledger.example")).await;
-    assert!(!stopped(&acme).await.has(&name("ledger")));
+    assert_eq!(stopped(&acme).await.why(&name("ledger")), None);
     let mut scoped = world.write(&acme).await;
     let taken = connector::update(&mut scoped, again, rename, world.clock.now()).await;
     assert!(matches!(taken, Err(ConnectorError::NameTaken)), "{taken:?}");
