@@ -149,7 +149,7 @@ pub(crate) struct Schema {
 }
 
 /// What was read of a database's catalogue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     pub(crate) schemas: Vec<Schema>,
     pub(crate) roles: BTreeMap<Oid, Role>,

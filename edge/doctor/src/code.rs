@@ -46,7 +46,7 @@ macro_rules! codes {
 codes! {
     /// Something was not looked at.
     Unseen = Finding "unseen",
-    /// No table has the tenant column, or a schema does not exist.
+    /// No table has the tenant column.
     NothingToExamine = Finding "nothing_to_examine",
     /// A table with the column has no row-level security.
     RlsOff = Finding "rls_off",

@@ -24,6 +24,16 @@ pub struct Guarded {
     pub owner: Option<String>,
 }
 
+impl Guarded {
+    fn names(&self, function: &Function) -> bool {
+        let wanted = self.function.as_str();
+        if wanted.contains('(') {
+            return wanted == function.signature;
+        }
+        wanted == function.name || wanted == format!("{}.{}", function.schema, function.name)
+    }
+}
+
 /// What to examine, and what is known and meant to be so.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
@@ -40,6 +50,9 @@ pub struct Expected {
     /// Whether the cluster serves this database alone: then no login but the trusted may be a superuser
     /// or have BYPASSRLS, also where it can't connect yet.
     pub whole_cluster: bool,
+    /// Whether a person named the trusted roles and guarded functions for this examination: then a name that
+    /// nothing has is refused, rather than excepting nothing unnoticed.
+    pub by_hand: bool,
 }
 
 impl Expected {
@@ -51,14 +64,19 @@ impl Expected {
     /// Whether somebody has read a function.
     pub(crate) fn guards(&self, function: &Function, owner: &str) -> bool {
         self.guarded.iter().any(|guarded| {
-            let wanted = guarded.function.as_str();
-            let named = if wanted.contains('(') {
-                wanted == function.signature
-            } else {
-                wanted == function.name || wanted == format!("{}.{}", function.schema, function.name)
-            };
-            named && guarded.owner.as_ref().is_none_or(|wanted| wanted == owner)
+            guarded.names(function) && guarded.owner.as_ref().is_none_or(|wanted| wanted == owner)
         })
+    }
+
+    /// That every exception excepts something.
+    fn require_matches(&self, catalogue: &Catalogue) -> Result<(), ExamineError> {
+        let known = |role: &str| catalogue.roles.values().any(|it| it.name == role);
+        if let Some(missing) = self.trusted.iter().find(|it| !known(&it.role)) {
+            return Err(ExamineError::NoRole(missing.role.clone()));
+        }
+        let definers = || catalogue.functions.iter().filter(|function| function.definer);
+        let missing = self.guarded.iter().find(|one| !definers().any(|it| one.names(it)));
+        missing.map_or(Ok(()), |missing| Err(ExamineError::NoFunction(missing.function.clone())))
     }
 
     /// Whether a role is meant to reach every tenant's rows in a table.
@@ -79,19 +97,25 @@ pub enum ExamineError {
     /// There is no such schema.
     #[error("there is no schema `{0}`")]
     NoSchema(String),
+    /// A role that is to be trusted is not there.
+    #[error("there is no role `{0}` to trust")]
+    NoRole(String),
+    /// A function that somebody has read is not there, or is no SECURITY DEFINER function.
+    #[error("there is no SECURITY DEFINER function `{0}` in what is examined")]
+    NoFunction(String),
     /// It did not answer.
-    #[error("{what} can't be read: {source}")]
+    #[error("{what} can't be read: {cause}")]
     Database {
         /// What was being read.
         what: &'static str,
         /// Why not.
-        source: sqlx::Error,
+        cause: sqlx::Error,
     },
 }
 
 impl ExamineError {
     pub(crate) fn reading(what: &'static str) -> impl FnOnce(sqlx::Error) -> Self + Copy {
-        move |source| Self::Database { what, source }
+        move |cause| Self::Database { what, cause }
     }
 }
 
@@ -125,6 +149,9 @@ pub async fn examine(db: &mut PgConnection, expected: &Expected) -> Result<Repor
     let mut tx = begin_reading(db).await?;
     let catalogue = read::read(&mut tx, expected).await?;
     tx.rollback().await.map_err(ExamineError::reading("the catalogue"))?;
+    if expected.by_hand {
+        expected.require_matches(&catalogue)?;
+    }
     Ok(of(&catalogue, expected))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalogue::{Kind, Role, quoted};
+use crate::catalogue::{Kind, Oid, Role, quoted};
 use crate::{Catalogue, Check, Code, Expected, Finding};
 
 /// Roles of Postgres' own whose members reach rows or files past policies.
@@ -14,6 +14,9 @@ const AROUND: [(&str, &str); 5] = [
     ("pg_write_all_data", "writes parts and tables that nobody was granted"),
 ];
 
+/// The superuser that a cluster is made by (`BOOTSTRAP_SUPERUSERID` of Postgres).
+const BOOTSTRAP: Oid = 10;
+
 pub(crate) fn check(catalogue: &Catalogue, expected: &Expected) -> Check {
     let logins = catalogue.roles.values().filter(|role| role.login);
     let logins: Vec<&Role> = logins.filter(|role| role.connects || expected.whole_cluster).collect();
@@ -23,8 +26,10 @@ pub(crate) fn check(catalogue: &Catalogue, expected: &Expected) -> Check {
 }
 
 fn of(login: &Role, catalogue: &Catalogue, expected: &Expected) -> Vec<Finding> {
-    // Every cluster has a superuser: what counts is whether one is used (below).
-    if (login.superuser && !expected.whole_cluster) || expected.trusts(&login.name) {
+    // Every cluster has the superuser it was made by: what counts is whether it is used (below).
+    let is_its_own = login.oid == BOOTSTRAP || expected.administrators.contains(&login.name);
+    let unavoidable = login.superuser && is_its_own && !expected.whole_cluster;
+    if unavoidable || expected.trusts(&login.name) {
         return Vec::new();
     }
     // Where no policy holds it, nothing else matters.
@@ -172,4 +177,39 @@ pub(crate) fn check_sessions(catalogue: &Catalogue, expected: &Expected) -> Chec
     }
     let sessions: i64 = catalogue.sessions.iter().map(|session| session.sessions).sum();
     Check { name: "Sessions", seen: format!("{sessions} sessions besides this one"), findings }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Not in the cluster that tests share: there a superuser would be a finding of every other test's.
+    #[test]
+    fn of_superusers_only_the_one_a_cluster_is_made_by_is_as_it_must_be() {
+        let role = |oid, name: &str| Role {
+            oid,
+            name: name.to_owned(),
+            superuser: true,
+            bypass: false,
+            login: true,
+            replication: false,
+            makes_roles: true,
+            connects: true,
+        };
+        let roles = [role(BOOTSTRAP, "postgres"), role(16_384, "root"), role(16_385, "installer")];
+        let roles = roles.into_iter().map(|role| (role.oid, role)).collect();
+        let catalogue = Catalogue { roles, ..Catalogue::default() };
+        let found = |whole_cluster, administrators: &[&str]| {
+            let administrators = administrators.iter().map(|name| (*name).to_owned()).collect();
+            let expected = Expected { whole_cluster, administrators, ..Expected::default() };
+            let findings = check(&catalogue, &expected).findings.into_iter();
+            findings.map(|finding| format!("{} {}", finding.code, finding.subject)).collect::<Vec<_>>()
+        };
+        let bypasses = |names: &[&str]| {
+            names.iter().map(|name| format!("login_bypasses_rls {name}")).collect::<Vec<_>>()
+        };
+        assert_eq!(found(false, &[]), bypasses(&["root", "installer"]));
+        assert_eq!(found(false, &["installer"]), bypasses(&["root"]));
+        assert_eq!(found(true, &["installer"]), bypasses(&["postgres", "root", "installer"]));
+    }
 }

@@ -32,6 +32,7 @@ pub(super) async fn examine(asked: Asked) -> anyhow::Result<Report> {
         administrators: Vec::new(),
         guarded: read.collect(),
         whole_cluster: false,
+        by_hand: true,
     };
     let report = chancery_doctor::examine(&mut database, &expected).await?;
     database.close().await?;

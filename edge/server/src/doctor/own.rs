@@ -152,6 +152,7 @@ fn expected(config: &Config, admin: &str) -> Expected {
         administrators: vec![admin.to_owned()],
         guarded: GUARDED.iter().map(|(function, _)| guarded(function)).collect(),
         whole_cluster: config.database.url.is_none(),
+        by_hand: false,
     }
 }
 
