@@ -221,6 +221,18 @@ def read_trust(text):
     return keys
 
 
+def trusted(given):
+    """Keys, given as one or in a file."""
+    try:
+        return read_trust(given)
+    except ValueError:
+        pass
+    try:
+        return read_trust(pathlib.Path(given).read_text(encoding="utf-8"))
+    except OSError:
+        raise ValueError("neither a verifier key nor a file of them") from None
+
+
 def read_signature_line(line):
     match = re.fullmatch("\u2014 ([^ ]*) ([^ ]*)", line)
     if match is None or not is_key_name(match[1]):
@@ -804,13 +816,13 @@ def line(report):
 def main():
     parser = argparse.ArgumentParser(description="Verify Chancery evidence bundles.")
     parser.add_argument("bundle", nargs="?", type=pathlib.Path)
-    parser.add_argument("--trust", required=True, type=pathlib.Path)
+    parser.add_argument("--trust", required=True, metavar="KEYS", help="a verifier key, or a file of them")
     parser.add_argument("--batch", type=pathlib.Path)
     arguments = parser.parse_args()
     if (arguments.bundle is None) == (arguments.batch is None):
         parser.error("expected a bundle or --batch")
     try:
-        trust = read_trust(arguments.trust.read_text(encoding="utf-8"))
+        trust = trusted(arguments.trust)
     except ValueError as error:
         parser.error(f"{arguments.trust}: {error}")
     if arguments.batch is not None:

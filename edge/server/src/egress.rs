@@ -85,7 +85,7 @@ pub async fn check(
     let from_input = urls.is_empty() || urls == ["-"];
     let given: Box<dyn Iterator<Item = io::Result<String>>> =
         if from_input { Box::new(io::stdin().lines()) } else { Box::new(urls.into_iter().map(Ok)) };
-    let (mut asked, mut unreachable) = (0_usize, 0_usize);
+    let (mut asked, mut refused, mut unresolved) = (0_usize, 0_usize, 0_usize);
     for url in given {
         let url = url.context("standard input does not read")?;
         // A line without text is no URL; a URL with blanks around it is one that is refused.
@@ -94,7 +94,11 @@ pub async fn check(
         }
         let report = egress.check(&url, Reach::Allowed, Instant::now() + patience).await;
         asked += 1;
-        unreachable += usize::from(!report.is_allowed());
+        match report.verdict {
+            Verdict::Allowed(_) => {}
+            Verdict::Refused(_) => refused += 1,
+            Verdict::Unresolved(_) => unresolved += 1,
+        }
         if as_json {
             terminal.line(told(&url, &report))?;
         } else {
@@ -107,9 +111,12 @@ pub async fn check(
             ))?;
         }
     }
-    match unreachable {
-        0 => Ok(()),
-        _ => bail!("{unreachable} of {asked} may not be reached"),
+    match (refused, unresolved) {
+        (0, 0) => Ok(()),
+        (_, 0) => bail!("{refused} of {asked} may not be reached"),
+        _ => bail!(
+            "of {asked}, {refused} may not be reached, and {unresolved} have a name that does not resolve"
+        ),
     }
 }
 

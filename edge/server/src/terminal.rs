@@ -63,6 +63,14 @@ impl Terminal {
         out.flush()
     }
 
+    /// Writes a line beside what a program reads.
+    ///
+    /// # Errors
+    /// As [`Terminal::line`].
+    pub fn aside(self, text: impl Display) -> io::Result<()> {
+        writeln!(io::stderr().lock(), "{text}")
+    }
+
     /// An empty line.
     ///
     /// # Errors

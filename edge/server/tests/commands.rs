@@ -78,6 +78,7 @@ fn every_list_lists_and_a_client_without_a_key_says_what_it_lacks() {
         let output = client(&["policies", "check", &policy.to_string_lossy()], Some(&world.admin_key));
         assert_eq!(output.status.success(), valid, "{text}: {}", words(&output));
         assert_eq!(words(&output).contains("1:"), !valid, "{text}: {}", words(&output));
+        assert_eq!(words(&output).contains("it is valid"), valid, "{text}: {}", words(&output));
     }
     let (definition, secret) =
         (world.folder.path().join("connector.json"), world.folder.path().join("secret.json"));
@@ -266,13 +267,24 @@ fn an_escalated_intent_is_approved_and_executed() {
         waited.contains("people    approved, until ") && waited.contains("answer    approve by "),
         "{waited}"
     );
+    assert!(desk.done(ada, &format!("approvals show {intent}")).contains("stands    approved, until "));
     let done = desk.done(bot, &format!("intents execute {intent}"));
     for said in
         ["allow  intent ", "call      succeeded, HTTP 201 through billing", r#"came back {"refund":"re_1"}"#]
     {
         assert!(done.contains(said), "no `{said}` in {done}");
     }
-    assert!(desk.done(bot, &format!("intents show {intent}")).contains("call      succeeded, HTTP 201"));
+    let shown = desk.done(bot, &format!("intents show {intent}"));
+    for said in ["call      succeeded, HTTP 201", "people    approved, executed at "] {
+        assert!(shown.contains(said), "no `{said}` in {shown}");
+    }
+    assert!(desk.done(ada, "approvals list --ended").contains("execution"));
+    let evidence = desk.file("evidence.json");
+    let saved = desk.run(bot, &format!("{} --json --save-evidence {evidence}", refund("good", 40)));
+    let told: serde_json::Value = serde_json::from_slice(&saved.stdout).unwrap();
+    assert_eq!(support::text(&told, "/data/status"), "allowed");
+    assert!(std::fs::read_to_string(&evidence).unwrap().contains("checkpoint"));
+
     let rejected = desk.id(bot, &refund("good", 400));
     desk.done(ada, &format!("approvals reject {rejected} --reason twice"));
     desk.fails(bot, &format!("intents execute {rejected}"), "approval_ended");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Way;
 use super::request::{Page, Request, accepted};
-use super::told::{answers, asked, line, part};
+use super::told::{answers, asked, line, named, part, standing};
 use crate::terminal::{Style, Terminal, printable};
 
 const AT: &str = "/api/v1/approvals";
@@ -62,6 +62,8 @@ pub(super) async fn run(way: &Way, command: ApprovalsCommand, terminal: Terminal
                 ("ID", "/id"),
                 ("SINCE", "/requested_at"),
                 ("STATUS", "/status"),
+                ("RELEASED", "/released/as"),
+                ("ASKS", "/requester_name"),
                 ("RISK", "/risk/score"),
                 ("ACTION", "/intent/canonical/action"),
                 ("RESOURCE", "/intent/canonical/resource/id"),
@@ -90,7 +92,8 @@ pub(super) async fn run(way: &Way, command: ApprovalsCommand, terminal: Terminal
 fn tell(data: &Value, terminal: Terminal) -> anyhow::Result<()> {
     let status = terminal.paint(Style::Bold, printable(&part(data, "/status")));
     terminal.line(format_args!("{status}  intent {}", printable(&part(data, "/id"))))?;
-    line(terminal, "asks", &format!("{} {}", part(data, "/requester/type"), part(data, "/requester/id")))?;
+    let requester = named(&part(data, "/requester/id"), &part(data, "/requester_name"));
+    line(terminal, "asks", &format!("{} {requester}", part(data, "/requester/type")))?;
     line(terminal, "since", &part(data, "/requested_at"))?;
     asked(data, terminal)?;
     line(terminal, "risk", &part(data, "/risk/score"))?;
@@ -104,6 +107,6 @@ fn tell(data: &Value, terminal: Terminal) -> anyhow::Result<()> {
     if data.get("own") == Some(&Value::Bool(true)) {
         line(terminal, "own", "you stand behind it, and can't answer it")?;
     }
-    line(terminal, "until", &part(data, "/expires_at"))?;
+    line(terminal, "stands", &standing(data))?;
     line(terminal, "hash", &part(data, "/intent/hash"))
 }

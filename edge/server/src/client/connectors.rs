@@ -111,7 +111,13 @@ const AT: &str = "/api/v1/connectors";
 pub(super) async fn run(way: &Way, command: ConnectorsCommand, terminal: Terminal) -> anyhow::Result<()> {
     let to = way.connect()?;
     let tell = match command {
-        ConnectorsCommand::Show { .. } => tell_connector,
+        ConnectorsCommand::Show { .. }
+        | ConnectorsCommand::Create { .. }
+        | ConnectorsCommand::Change { .. }
+        | ConnectorsCommand::Reset { .. }
+        | ConnectorsCommand::Retire { .. }
+        | ConnectorsCommand::Pause { .. }
+        | ConnectorsCommand::Resume { .. } => tell_connector,
         ConnectorsCommand::Test { .. } => tell_test,
         _ => return command.request()?.perform(&to, way.json, terminal).await,
     };
@@ -149,6 +155,7 @@ fn tell_connector(data: &Value, terminal: Terminal) -> anyhow::Result<()> {
             line(terminal, name, &what)?;
         }
     }
+    // Only where it was asked for: what is changed is told without.
     let credentials = data.get("credentials").and_then(Value::as_array);
     if credentials.is_some_and(Vec::is_empty) {
         line(terminal, "key", "none")?;

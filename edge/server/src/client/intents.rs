@@ -9,6 +9,7 @@ use chancery_model::{IntentId, ijson};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::request::{Page, Request, Show, accepted};
 use super::told::{self, Wanted, concluded};
@@ -20,6 +21,9 @@ const AT: &str = "/api/v1/intents";
 /// How often, and with which pause, evidence is asked for that is not under a checkpoint yet.
 const EVIDENCE_TRIES: usize = 5;
 const EVIDENCE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest that one request asks to wait, in seconds, and the least time between two.
+const LONGEST_WAIT: f64 = 25.0;
+const ASKING_PAUSE: Duration = Duration::from_secs(1);
 
 /// `intents`.
 #[derive(Debug, Subcommand)]
@@ -39,9 +43,10 @@ pub enum IntentsCommand {
     Show {
         /// The intent's id.
         id: IntentId,
-        /// Wait so many seconds, at most 25, while people have not answered or it is being executed.
-        #[arg(long, value_name = "SECONDS")]
-        wait: Option<u32>,
+        /// Wait so many seconds, at most 3600, while people have not answered or it is being executed.
+        #[arg(long, value_name = "SECONDS", default_value_t = 0,
+            value_parser = clap::value_parser!(u32).range(..=3600))]
+        wait: u32,
     },
     /// Fetch the token of an escalated intent that people agreed to.
     Token {
@@ -172,8 +177,7 @@ pub(super) async fn run(way: &Way, command: IntentsCommand, terminal: Terminal) 
             Request::list(AT, &page, columns).with_query("status", status.as_deref())
         }
         IntentsCommand::Show { id, wait } => {
-            let wait = wait.map_or_else(String::new, |seconds| format!("?wait={seconds}"));
-            let answer = Request::get(format!("{AT}/{id}{wait}")).ask(&to).await?;
+            let answer = settled(&to, id, Duration::from_secs(wait.into())).await?;
             match answer.body.get("data") {
                 Some(data) if !way.json => told::intent(data, terminal)?,
                 _ if way.json => as_it_came(&answer, terminal)?,
@@ -198,7 +202,7 @@ pub(super) async fn run(way: &Way, command: IntentsCommand, terminal: Terminal) 
             Request::get(format!("{AT}/{id}/evidence")).shown(Show::Body)
         }
         IntentsCommand::Evidence { id, output: Some(file) } => {
-            return save_evidence(&to, id, &file, terminal).await;
+            return save_evidence(&to, id, &file, way.json, terminal).await;
         }
     };
     request.perform(&to, way.json, terminal).await
@@ -219,7 +223,7 @@ async fn submit(
     let answer = to.ask_once(AT, &Value::Object(body), wanted.idempotency_key.as_deref()).await?;
     shown(&answer, as_json, terminal)?;
     if let (Some(file), Ok(id)) = (&wanted.save_evidence, answer.at("/data/id").parse()) {
-        save_evidence(to, id, file, terminal).await?;
+        save_evidence(to, id, file, as_json, terminal).await?;
     }
     concluded(&answer, if wanted.execute { Wanted::Execution } else { Wanted::Decision })
 }
@@ -233,8 +237,32 @@ fn as_it_came(answer: &Answer, terminal: Terminal) -> anyhow::Result<()> {
     Ok(terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?)
 }
 
+/// An intent as it stands, as soon as nothing is to become of it or the time is over. A server waits as long
+/// as one request may take there; then it is asked again.
+async fn settled(to: &Connection, id: IntentId, wait: Duration) -> anyhow::Result<Answer> {
+    let until = Instant::now() + wait;
+    loop {
+        let left = until.saturating_duration_since(Instant::now()).as_secs_f64().ceil();
+        let asked = Instant::now();
+        let answer = Request::get(format!("{AT}/{id}?wait={:.0}", left.min(LONGEST_WAIT))).ask(to).await?;
+        let open =
+            answer.at("/data/approval/status") == "pending" || answer.at("/data/execution/status") == "open";
+        if !open || Instant::now() >= until {
+            return Ok(answer);
+        }
+        // One that may not wait at all is asked no more than so often.
+        tokio::time::sleep_until((asked + ASKING_PAUSE).min(until)).await;
+    }
+}
+
 /// Writes the evidence of an intent to a file, once its entries are under a checkpoint.
-async fn save_evidence(to: &Connection, id: IntentId, file: &Path, terminal: Terminal) -> anyhow::Result<()> {
+async fn save_evidence(
+    to: &Connection,
+    id: IntentId,
+    file: &Path,
+    as_json: bool,
+    terminal: Terminal,
+) -> anyhow::Result<()> {
     for _ in 0..EVIDENCE_TRIES {
         let answer = to.ask(Method::GET, &format!("{AT}/{id}/evidence"), None).await?;
         if answer.at("/error/code") == Code::CheckpointPending.as_str() {
@@ -244,7 +272,8 @@ async fn save_evidence(to: &Connection, id: IntentId, file: &Path, terminal: Ter
         accepted(&answer)?;
         std::fs::write(file, &answer.text)
             .with_context(|| format!("`{}` can't be written", file.display()))?;
-        return Ok(terminal.line(format_args!("the evidence is in {}", file.display()))?);
+        let told = format!("the evidence is in {}", file.display());
+        return Ok(if as_json { terminal.aside(told)? } else { terminal.line(told)? });
     }
     bail!("the evidence is still not under a checkpoint; ask again with `chancery intents evidence {id}`")
 }

@@ -5,6 +5,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::table::{Column, Reader, facts, lines};
+use super::told::part;
 use super::{Answer, Connection};
 use crate::terminal::{Style, Terminal, printable};
 
@@ -86,17 +87,18 @@ impl Request {
         terminal: Terminal,
     ) -> anyhow::Result<()> {
         let answer = self.ask(to).await?;
-        let problems = matches!(self.show, Show::Problems);
         if as_json {
             terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?;
         } else if answer.status.is_success() {
             show(&answer, self.show, terminal)?;
+        } else {
+            problems(&answer, terminal)?;
         }
         accepted(&answer)?;
-        if problems && answer.body.pointer("/data/valid") == Some(&Value::Bool(false)) {
-            bail!("it is not valid");
+        match answer.body.pointer("/data/valid") {
+            Some(Value::Bool(false)) if matches!(self.show, Show::Problems) => bail!("it is not valid"),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -107,12 +109,9 @@ fn show(answer: &Answer, how: Show, terminal: Terminal) -> anyhow::Result<()> {
             terminal.line(String::from_utf8_lossy(&answer.text).trim_end())?
         }
         (Show::Problems, _) => {
-            let found = data.get("problems").and_then(Value::as_array).into_iter().flatten();
-            let part = |problem: &Value, name: &str| problem.get(name).cloned().unwrap_or_default();
-            for problem in found {
-                let (line, column) = (part(problem, "line"), part(problem, "column"));
-                let message = part(problem, "message");
-                terminal.line(printable(&format!("{line}:{column}: {}", message.as_str().unwrap_or("?"))))?;
+            problems(answer, terminal)?;
+            if data.get("valid") == Some(&Value::Bool(true)) {
+                terminal.line("it is valid")?;
             }
         }
         (Show::Text(at), _) => {
@@ -134,6 +133,21 @@ fn show(answer: &Answer, how: Show, terminal: Terminal) -> anyhow::Result<()> {
                 terminal.line(line)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// What is wrong with a text, a line each, with what may have been meant.
+fn problems(answer: &Answer, terminal: Terminal) -> anyhow::Result<()> {
+    let found = answer.body.pointer("/data/problems").and_then(Value::as_array).into_iter().flatten();
+    for problem in found {
+        let hint = match part(problem, "/hint").as_str() {
+            "" => String::new(),
+            hint => format!(" ({hint})"),
+        };
+        let (line, column, message) =
+            (part(problem, "/line"), part(problem, "/column"), part(problem, "/message"));
+        terminal.line(printable(&format!("{line}:{column}: {message}{hint}")))?;
     }
     Ok(())
 }

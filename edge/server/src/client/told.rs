@@ -60,16 +60,26 @@ pub(super) fn intent(data: &Value, terminal: Terminal) -> anyhow::Result<()> {
     decision(data, terminal)?;
     if let Some(approval) = data.get("approval").filter(|approval| !approval.is_null()) {
         answers(approval, terminal)?;
-        let until = match part(approval, "/status").as_str() {
-            "pending" => part(approval, "/expires_at"),
-            "approved" => part(approval, "/good_until"),
-            _ => String::new(),
-        };
-        let until = if until.is_empty() { until } else { format!(", until {until}") };
-        line(terminal, "people", &format!("{}{until}", part(approval, "/status")))?;
+        line(terminal, "people", &standing(approval))?;
     }
     execution(data, terminal)?;
     line(terminal, "entry", &part(data, "/record/seq"))
+}
+
+/// How an escalated intent stands, and until when.
+pub(super) fn standing(approval: &Value) -> String {
+    let status = part(approval, "/status");
+    let (word, at) = match (status.as_str(), part(approval, "/released/as").as_str()) {
+        ("pending", _) => ("until", "/expires_at"),
+        (_, "token") => ("released as a token at", "/released/at"),
+        (_, "execution") => ("executed at", "/released/at"),
+        ("approved", _) => ("until", "/good_until"),
+        _ => ("at", "/ended_at"),
+    };
+    match part(approval, at).as_str() {
+        "" => status,
+        at => format!("{status}, {word} {at}"),
+    }
 }
 
 fn heading(effect: &str, id: &str, terminal: Terminal) -> anyhow::Result<()> {
@@ -103,11 +113,20 @@ fn decision(data: &Value, terminal: Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An id, with a name where there is one.
+pub(super) fn named(id: &str, name: &str) -> String {
+    if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
+}
+
 /// What people answered so far.
 pub(super) fn answers(approval: &Value, terminal: Terminal) -> anyhow::Result<()> {
     for given in parts(approval, "/answers") {
         let (answer, by, at) = (part(given, "/answer"), part(given, "/member_id"), part(given, "/at"));
-        line(terminal, "answer", &format!("{answer} by {by} at {at}"))?;
+        line(
+            terminal,
+            "answer",
+            &format!("{answer} by {} at {at}", named(&by, &part(given, "/member_name"))),
+        )?;
     }
     Ok(())
 }
