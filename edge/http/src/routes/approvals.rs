@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use chancery_api::{AnswerTaken, Answering, Approval, ApprovalQuery, Code, RecordRef, Requirement};
 use chancery_approve::{
-    Answer as Given, Approver, Escalation, State, answer, answers, list as escalations, read,
+    Answer as Given, Approver, Demand, Escalation, State, answer, answers, list as escalations, read,
 };
 use chancery_authenticate::permission::{ApprovalsDecide, ApprovalsRead};
 use chancery_evidence::Hex;
-use chancery_model::{IntentId, Principal};
+use chancery_model::{IntentId, Principal, PrincipalId, Timestamp};
 use chancery_record::query::{self, AskedBy, StoredEntry};
-use chancery_record::releases;
+use chancery_record::releases::{self, Noted};
+use serde_json::Value;
 
 use super::intents_show::{approval, status};
-use super::named;
+use super::named::{self, Names};
 use crate::{Answer, ApiError, Cx, Inner, Input, Json, Many, Needs, Query, Route};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -86,42 +87,54 @@ async fn open<G: Inner, I: Input>(
     let seqs: Vec<i64> = found.iter().map(|escalation| escalation.seq).collect();
     let entries = query::entries_at(&mut scoped, &seqs).await?;
     drop(scoped);
-    let names = names.open(cx.keyring()).await?;
     let mut entries: HashMap<u64, StoredEntry> =
         entries.into_iter().map(|entry| (entry.seq, entry)).collect();
-    let (org, now) = (cx.entered().org(), cx.app.clock.now());
-    let caller = cx.entered().caller().principal();
-    let released_of = |intent: IntentId| released.iter().find(|noted| noted.intent == intent).copied();
+    let names = names.open(cx.keyring()).await?;
+    let reader = cx.entered().caller().principal().id();
+    let around = Around { given, released, names, reader, now: cx.app.clock.now() };
     let mut seen = Vec::with_capacity(found.len());
     for escalation in found {
         let entry = u64::try_from(escalation.seq).ok().and_then(|seq| entries.remove(&seq));
         let entry = entry.ok_or_else(|| ApiError::internal("an escalation has no entry"))?;
-        let payload = entry.open_decision(cx.keyring(), org, escalation.intent, AskedBy::Anyone).await?;
-        let payload = payload.unwrap_or_default();
-        let part = |pointer: &str| payload.pointer(pointer).cloned().unwrap_or_default();
-        let mut state = approval(&escalation, &given, released_of(escalation.intent), now);
+        let (org, intent) = (cx.entered().org(), escalation.intent);
+        let payload = entry.open_decision(cx.keyring(), org, intent, AskedBy::Anyone).await?;
+        seen.push(around.seen(&escalation, &entry, &payload.unwrap_or_default()));
+    }
+    Ok(seen)
+}
+
+/// What stands beside the decisions of escalations.
+struct Around {
+    given: Vec<chancery_approve::Given>,
+    released: Vec<Noted>,
+    names: Names,
+    reader: PrincipalId,
+    now: Timestamp,
+}
+
+impl Around {
+    fn seen(&self, escalation: &Escalation, entry: &StoredEntry, payload: &Value) -> Approval {
+        let released = self.released.iter().find(|noted| noted.intent == escalation.intent).copied();
+        let mut state = approval(escalation, &self.given, released, self.now);
         for given in &mut state.answers {
-            given.member_name = names.of_member(given.member_id);
+            given.member_name = self.names.of(given.member_id.into());
         }
-        seen.push(Approval {
+        let part = |pointer: &str| payload.pointer(pointer).cloned().unwrap_or_default();
+        let required = |demand: &Demand| Requirement { approvals: demand.approvals, role: demand.role };
+        Approval {
             id: escalation.intent,
             state,
-            requester_name: names.of(escalation.requester.id()),
             requester: part("/principal"),
+            requester_name: self.names.of(escalation.requester.id()),
             intent: part("/intent"),
             reasons: part("/decision/reasons"),
             risk: part("/decision/risk"),
-            requirements: escalation
-                .demands
-                .iter()
-                .map(|demand| Requirement { approvals: demand.approvals, role: demand.role })
-                .collect(),
-            own: escalation.behind.iter().any(|member| member.as_uuid() == caller.id().as_uuid()),
+            requirements: escalation.demands.iter().map(required).collect(),
+            own: escalation.behind.iter().any(|member| PrincipalId::from(*member) == self.reader),
             requested_at: escalation.requested_at,
             record: RecordRef { seq: entry.seq, entry_hash: Hex(entry.entry_hash).to_string() },
-        });
+        }
     }
-    Ok(seen)
 }
 
 type Answers = Cx<Needs<ApprovalsDecide>, Json<Answering>>;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chancery_keys::agent;
-use chancery_model::{MemberId, Principal, PrincipalId};
+use chancery_model::{Principal, PrincipalId};
 use chancery_people::member::{self, Member};
 use chancery_store::{Keyring, KeyringError, Scoped};
 
@@ -56,9 +56,5 @@ pub(super) struct Names(HashMap<PrincipalId, String>);
 impl Names {
     pub(super) fn of(&self, id: PrincipalId) -> Option<String> {
         self.0.get(&id).cloned()
-    }
-
-    pub(super) fn of_member(&self, id: MemberId) -> Option<String> {
-        self.of(id.into())
     }
 }

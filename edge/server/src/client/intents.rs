@@ -273,7 +273,8 @@ async fn save_evidence(
         std::fs::write(file, &answer.text)
             .with_context(|| format!("`{}` can't be written", file.display()))?;
         let told = format!("the evidence is in {}", file.display());
-        return Ok(if as_json { terminal.aside(told)? } else { terminal.line(told)? });
+        let said = if as_json { terminal.aside(told) } else { terminal.line(told) };
+        return Ok(said?);
     }
     bail!("the evidence is still not under a checkpoint; ask again with `chancery intents evidence {id}`")
 }

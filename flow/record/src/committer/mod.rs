@@ -70,7 +70,7 @@ impl Job {
     /// What the job would be answered by a record that writes nothing.
     #[cfg(feature = "danger-null-record")]
     pub(crate) fn pretend(self, right: &CommitRight) -> Answer {
-        let (entry, nowhere) = (self.entry, (0, Timestamp::from_micros(0)));
+        let (entry, nowhere) = (self.entry, (0, chancery_model::Timestamp::from_micros(0)));
         Answer::Committed(right.found_committed().receipt(
             entry.org,
             nowhere,
