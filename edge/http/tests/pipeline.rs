@@ -243,23 +243,6 @@ async fn every_administrative_change_works_and_the_next_request_knows_it() {
     let successor = rotated["secret"].as_str().unwrap();
     assert_eq!(world.call(successor, "GET", "/api/v1/me", Value::Null).await.status, 200);
 
-    call("POST", at("/emergency/halt"), json!({"reason": ""}), 400).await;
-    let halted = call("POST", at("/emergency/halt"), json!({"reason": "drill"}), 200).await;
-    call("POST", at("/emergency/halt"), json!({"reason": "drill"}), 409).await;
-    let of_test = json!({"reason": "both", "environment": "test"});
-    let both = call("POST", at("/emergency/halt"), of_test.clone(), 200).await;
-    let shown = call("GET", at("/emergency"), Value::Null, 200).await;
-    assert_eq!(
-        (&halted["halt"]["reason"], shown["environments"][0]["reason"].as_str()),
-        (&json!("drill"), Some("both"))
-    );
-    assert_eq!([&both["halt"], &shown["halt"]], [&halted["halt"]; 2], "since when and why");
-    call("POST", at("/emergency/resume"), of_test, 200).await;
-    assert_eq!(call("GET", at("/organization"), Value::Null, 200).await["halted"], true);
-    let resumed = call("POST", at("/emergency/resume"), json!({"reason": "over"}), 200).await;
-    assert_eq!((&resumed["halted"], resumed.get("halt")), (&json!(false), None));
-    call("POST", at("/emergency/halt"), json!({"reason": "drill"}), 200).await;
-    call("POST", at("/emergency/resume"), json!({"reason": "over"}), 200).await;
     call("POST", at(&format!("/agents/{agent}/retire")), Value::Null, 200).await;
     assert_eq!(world.call(successor, "GET", "/api/v1/me", Value::Null).await.code(), "api_key_invalid");
     call("DELETE", at(&format!("/members/{bo}")), Value::Null, 200).await;
@@ -267,6 +250,37 @@ async fn every_administrative_change_works_and_the_next_request_knows_it() {
     let members = call("GET", at("/members"), Value::Null, 200).await;
     assert_eq!(members.as_array().unwrap().len(), 2);
     assert!(members.to_string().contains("ada@example.org"));
+}
+
+#[tokio::test]
+async fn a_halt_says_since_when_and_why() {
+    let world = World::start().await;
+    let org = world.found("acme").await;
+    let order = async |order: &str, body: Value, status: u16| {
+        let answer = world.call(&org.key, "POST", &format!("/api/v1/emergency/{order}"), body).await;
+        assert_eq!(answer.status.as_u16(), status, "{order}: {}", answer.text);
+        answer.json()["data"].clone()
+    };
+    let read = async |what: &str| {
+        world.call(&org.key, "GET", &format!("/api/v1/{what}"), Value::Null).await.json()["data"].clone()
+    };
+    let of_test = |reason: &str| json!({"reason": reason, "environment": "test"});
+    order("halt", json!({"reason": ""}), 400).await;
+    for reason in ["an earlier drill", "a drill"] {
+        let halted = order("halt", json!({"reason": reason}), 200).await;
+        order("halt", json!({"reason": "again"}), 409).await;
+        assert_eq!(read("organization").await["halted"], true);
+        world.clock.advance_seconds(60);
+        let both = order("halt", of_test("both"), 200).await;
+        let shown = read("emergency").await;
+        assert_eq!(halted["halt"]["reason"], json!(reason));
+        assert_eq!(shown["environments"][0]["reason"], json!("both"));
+        assert_eq!([&both["halt"], &shown["halt"]], [&halted["halt"]; 2]);
+        order("resume", of_test("over"), 200).await;
+        let resumed = order("resume", json!({"reason": "over"}), 200).await;
+        assert_eq!((&resumed["halted"], resumed.get("halt")), (&json!(false), None));
+        assert_eq!(read("emergency").await.get("halt"), None);
+    }
 }
 
 #[tokio::test]
