@@ -6,6 +6,7 @@
 //! from nowhere else. Each is a proof: private fields, one constructor, no `Clone`.
 
 mod allow;
+pub mod bearer;
 mod caller;
 mod enter;
 mod epochs;
