@@ -1,32 +1,113 @@
-//! TLS of the listener.
+//! TLS of the listener, whose certificate is read again when its files change.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
-/// Reads a certificate chain and its private key (PEM files): TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-///
-/// # Errors
-/// When a file does not read, or the key is not the certificate's.
-pub(crate) fn acceptor(certificates: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
+/// How often the files are looked at. Certificates are renewed days before they end.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// A certificate chain and its private key, in PEM files.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub(crate) certificates: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// The certificate that handshakes are answered with.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    files: Files,
+    provider: Arc<CryptoProvider>,
+    served: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Certificate {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When a file does not read, or the key is not the certificate's.
+    pub(crate) fn read(files: Files) -> anyhow::Result<Arc<Self>> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let served = RwLock::new(Arc::new(load(&files, &provider)?));
+        Ok(Arc::new(Self { files, provider, served }))
+    }
+
+    /// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, with whatever certificate is current at each handshake.
+    ///
+    /// # Errors
+    /// When no protocol version is left.
+    pub(crate) fn acceptor(self: &Arc<Self>) -> anyhow::Result<TlsAcceptor> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files again; gives whether there is another certificate. What does not read, or does not fit
+    /// together because only one of the two was written yet, changes nothing.
+    ///
+    /// # Errors
+    /// As [`Certificate::read`].
+    pub(crate) fn renew(&self) -> anyhow::Result<bool> {
+        let found = load(&self.files, &self.provider)?;
+        if found.cert == self.current().cert {
+            return Ok(false);
+        }
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);
+        Ok(true)
+    }
+
+    /// Looks at the files until told to stop.
+    pub(crate) async fn renew_forever(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            match self.renew() {
+                Ok(true) => tracing::info!("handshakes are answered with another certificate from now on"),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "the certificate before is served on");
+                }
+            }
+        }
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+}
+
+fn load(files: &Files, provider: &CryptoProvider) -> anyhow::Result<CertifiedKey> {
+    let Files { certificates, key } = files;
     let chain: Vec<_> = CertificateDer::pem_file_iter(certificates)
         .and_then(Iterator::collect)
         .with_context(|| format!("the certificates in `{}` do not read", certificates.display()))?;
+    anyhow::ensure!(!chain.is_empty(), "`{}` holds no certificate", certificates.display());
     let key_file = || format!("the private key in `{}` does not read", key.display());
     let key = PrivateKeyDer::from_pem_file(key).with_context(key_file)?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .with_context(|| format!("the certificates in `{}` can't be used", certificates.display()))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    CertifiedKey::from_der(chain, key, provider)
+        .with_context(|| format!("the certificates in `{}` can't be used", certificates.display()))
 }
 
 #[cfg(test)]
@@ -39,22 +120,36 @@ mod tests {
 
     use crate::listen::{Listener, Most};
 
-    struct Files {
+    struct Made {
         folder: tempfile::TempDir,
         certificate: CertificateDer<'static>,
     }
 
-    fn made() -> Files {
+    impl Made {
+        fn files(&self) -> Files {
+            let at = |name: &str| self.folder.path().join(name);
+            Files { certificates: at("cert.pem"), key: at("key.pem") }
+        }
+
+        /// Puts its files where another's are.
+        fn replace(&self, other: &Self, names: &[&str]) {
+            for name in names {
+                fs::copy(self.folder.path().join(name), other.folder.path().join(name)).unwrap();
+            }
+        }
+    }
+
+    fn made() -> Made {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
         fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        Files { folder, certificate: made.cert.der().clone() }
+        Made { folder, certificate: made.cert.der().clone() }
     }
 
-    fn client(files: &Files, protocol: &[u8]) -> tokio_rustls::TlsConnector {
+    fn client(made: &Made, protocol: &[u8]) -> tokio_rustls::TlsConnector {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(files.certificate.clone()).unwrap();
+        roots.add(made.certificate.clone()).unwrap();
         let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -67,8 +162,7 @@ mod tests {
     #[tokio::test]
     async fn requests_come_through_tls_and_only_through_it() {
         let files = made();
-        let at = |name: &str| files.folder.path().join(name);
-        let tls = acceptor(&at("cert.pem"), &at("key.pem")).unwrap();
+        let tls = Certificate::read(files.files()).unwrap().acceptor().unwrap();
         let most = Most { connections: 8, of_address: None };
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), Some(tls), most).await.unwrap();
         let (address, stop) = (listener.address().unwrap(), CancellationToken::new());
@@ -96,13 +190,38 @@ mod tests {
         serving.await.unwrap();
     }
 
+    /// Whether a handshake with a server ends well for who trusts that certificate alone.
+    async fn shakes(acceptor: &TlsAcceptor, trusted: &Made) -> bool {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let name = "localhost".try_into().unwrap();
+        let (client, server) = tokio::join!(client(trusted, b"h2").connect(name, near), acceptor.accept(far));
+        client.is_ok() && server.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_replaced_is_served_and_one_that_does_not_fit_is_not() {
+        let (old, new) = (made(), made());
+        let certificate = Certificate::read(old.files()).unwrap();
+        let acceptor = certificate.acceptor().unwrap();
+        assert!(!certificate.renew().unwrap(), "nothing changed");
+        new.replace(&old, &["cert.pem"]);
+        assert!(certificate.renew().is_err(), "its key is not there yet");
+        assert_eq!([shakes(&acceptor, &old).await, shakes(&acceptor, &new).await], [true, false]);
+        new.replace(&old, &["key.pem"]);
+        assert!(certificate.renew().unwrap());
+        assert_eq!([shakes(&acceptor, &old).await, shakes(&acceptor, &new).await], [false, true]);
+        fs::write(old.files().certificates, "").unwrap();
+        assert!(certificate.renew().is_err());
+        assert!(shakes(&acceptor, &new).await);
+    }
+
     #[test]
     fn a_key_of_another_certificate_is_refused_and_the_file_named() {
         let (one, two) = (made(), made());
-        let (cert, key) = (one.folder.path().join("cert.pem"), two.folder.path().join("key.pem"));
-        assert!(acceptor(&cert, &key).is_err());
-        let missing = one.folder.path().join("none.pem");
-        let told = acceptor(&missing, &key).err().unwrap().to_string();
+        let mixed = Files { key: two.files().key, ..one.files() };
+        assert!(Certificate::read(mixed).is_err());
+        let missing = Files { certificates: one.folder.path().join("none.pem"), ..one.files() };
+        let told = Certificate::read(missing).err().unwrap().to_string();
         assert!(told.contains("none.pem"), "{told}");
     }
 }
