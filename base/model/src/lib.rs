@@ -4,6 +4,7 @@
 //! Nothing here does input or output. A value of one of these types is right by its type: it was
 //! parsed once at the edge and is never validated again.
 
+mod address;
 mod clock;
 mod id;
 pub mod ijson;
@@ -11,6 +12,7 @@ mod name;
 mod permission;
 mod principal;
 
+pub use address::client_network;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use id::{
     AgentId, ConnectorId, CorrelationId, CredentialId, DelegationId, EntropyBytes, IntentId, KeyId, MemberId,

@@ -28,11 +28,13 @@ const fn key(name: &'static str, expected: &'static str) -> Key {
 }
 
 /// Every key that can be set.
-pub const KEYS: [Key; 36] = [
+pub const KEYS: [Key; 42] = [
     key("data_dir", "a path"),
     key("kek_file", "a path"),
     key("server.listen", "an IP address and a port, such as \"127.0.0.1:8420\""),
     key("server.behind_proxy", "true or false"),
+    key("server.trusted_proxies", "blocks of addresses (\"10.1.0.0/16\")"),
+    key("server.allowed_origins", "origins as browsers write them (\"https://app.example.com\")"),
     key("server.public_url", "an address without a path, such as \"https://chancery.example.com\""),
     key("server.request_timeout_ms", "milliseconds, 100 to 600000"),
     key("server.body_limit_bytes", "bytes, 1024 to 16777216"),
@@ -48,6 +50,10 @@ pub const KEYS: [Key; 36] = [
     key("limits.key_burst", "a number, 1 or more"),
     key("limits.organization_per_minute", "a number, 1 or more"),
     key("limits.organization_burst", "a number, 1 or more"),
+    key("limits.address_per_minute", "a number, 1 or more"),
+    key("limits.address_burst", "a number, 1 or more"),
+    key("limits.door_per_minute", "a number, 1 or more"),
+    key("limits.door_burst", "a number, 1 or more"),
     key("keys.prefix", "2 to 8 of `a-z`"),
     key("record.checkpoint_interval_ms", "milliseconds, 10 to 1000"),
     key("record.checkpoint_file", "a path"),

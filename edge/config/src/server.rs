@@ -10,9 +10,14 @@ use serde::{Deserialize, Serialize};
 pub struct Server {
     /// Address and port.
     pub listen: SocketAddr,
-    /// Whether a proxy in front ends TLS and names the client in `Forwarded` headers. Only then is an
-    /// address that other machines reach allowed without TLS.
+    /// Whether a proxy in front ends TLS and names the client in `X-Forwarded-For`. Only then is an address
+    /// that other machines reach allowed without TLS.
     pub behind_proxy: bool,
+    /// The blocks of addresses in which those proxies are. Nobody else's word on where a request comes from
+    /// is taken.
+    pub trusted_proxies: Vec<String>,
+    /// The origins whose pages may call, exactly as browsers write them.
+    pub allowed_origins: Vec<String>,
     /// The address that clients use, without a path; the default token issuer.
     pub public_url: Option<String>,
     /// How long a request may take, in milliseconds.
@@ -47,6 +52,8 @@ impl Default for Server {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420),
             behind_proxy: false,
+            trusted_proxies: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+            allowed_origins: Vec::new(),
             public_url: None,
             request_timeout_ms: 10_000,
             body_limit_bytes: 256 * 1024,

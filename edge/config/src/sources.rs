@@ -14,7 +14,11 @@ const OTHERS: [&str; 4] = [FILE_VARIABLE, "CHANCERY_URL", "CHANCERY_KEY", "CHANC
 const TESTS: &str = "CHANCERY_TEST_";
 
 /// Variables under names that other programs know, and their keys. Ours win.
-const COMMON: [(&str, &str); 2] = [("DATABASE_URL", "database.url"), ("PG_BIN", "database.binaries")];
+const COMMON: [(&str, &str); 3] = [
+    ("DATABASE_URL", "database.url"),
+    ("PG_BIN", "database.binaries"),
+    ("ALLOWED_ORIGINS", "server.allowed_origins"),
+];
 
 /// What a configuration is loaded from.
 #[derive(Clone, Debug, Default)]

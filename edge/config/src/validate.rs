@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use chancery_egress::{Nat64Prefix, Pattern};
+use chancery_egress::{Nat64Prefix, Network, Pattern};
 use secrecy::ExposeSecret;
 
 use crate::error::Problem;
@@ -19,6 +19,8 @@ pub(crate) fn validate(config: &Config, problems: &mut Vec<Problem>) {
     check.range("server.shutdown_grace_ms", server.shutdown_grace_ms, 0..=600_000);
     check.text("server.public_url", server.public_url.as_deref(), is_origin);
     check.listener(server);
+    check.each("server.trusted_proxies", &server.trusted_proxies, |text| text.parse::<Network>().map(drop));
+    check.each("server.allowed_origins", &server.allowed_origins, |text| browser_origin(text).map(drop));
 
     let database = &config.database;
     if database.url.as_ref().is_some_and(|url| !is_postgres_url(url.expose_secret())) {
@@ -136,6 +138,25 @@ fn is_web_address(text: &str) -> bool {
 fn is_origin(text: &str) -> bool {
     is_web_address(text)
         && text.split_once("://").is_some_and(|(_, host)| !host.contains(['/', '?', '#', '@']))
+}
+
+/// An origin in the one spelling that browsers give it (WHATWG URL, § 4.5): any other would never match.
+fn browser_origin(text: &str) -> Result<(), String> {
+    let fault = || format!("`{text}` is no origin as browsers write it, such as `https://app.example.com`");
+    let (scheme, rest) = text.split_once("://").ok_or_else(fault)?;
+    let default = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return Err(fault()),
+    };
+    let plain = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
+    };
+    let fits = !rest.is_empty()
+        && rest.bytes().all(plain)
+        && !rest.ends_with(default)
+        && !rest.ends_with(['.', ':']);
+    if fits { Ok(()) } else { Err(fault()) }
 }
 
 fn is_prefix(text: &str) -> bool {

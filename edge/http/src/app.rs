@@ -21,7 +21,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::Bounds;
+use crate::{Bounds, Edge};
 
 /// What verifications hold the record to: checkpoints that no one who writes the database can make.
 #[derive(Debug)]
@@ -50,7 +50,9 @@ pub struct App {
     pub authenticator: Authenticator,
     /// Lets callers into their organizations.
     pub entrance: Entrance,
-    /// How often keys and organizations may ask.
+    /// What stands between the server and who asks.
+    pub edge: Edge,
+    /// How often addresses, keys and organizations may ask.
     pub limits: Limits,
     /// The organizations' signing keys, in memory while their epochs stand.
     pub signing_keys: SigningKeys,

@@ -5,8 +5,9 @@ use std::fmt;
 
 use axum::body::Body;
 use chancery_api::{Code, ErrorBody, Failure};
+use chancery_screen::Retry;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -22,6 +23,7 @@ struct Refusal {
     data: Option<Box<RawValue>>,
     cause: Option<String>,
     retry_after_seconds: Option<u64>,
+    limit: Option<u32>,
     stale: Option<i64>,
 }
 
@@ -36,6 +38,7 @@ impl ApiError {
             data: None,
             cause: None,
             retry_after_seconds: None,
+            limit: None,
             stale: None,
         }))
     }
@@ -93,6 +96,14 @@ impl ApiError {
         self
     }
 
+    /// Asking too often: when again, and how often in the long run.
+    #[must_use]
+    pub fn limited(message: &'static str, retry: Retry) -> Self {
+        let mut error = Self::new(Code::RateLimited, message).retry_after(retry.after_seconds);
+        error.0.limit = Some(retry.per_minute);
+        error
+    }
+
     /// Its code.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -135,12 +146,25 @@ impl ApiError {
         if let Some(seconds) = refusal.retry_after_seconds {
             headers.insert(RETRY_AFTER, seconds.into());
         }
+        if let Some(limit) = refusal.limit {
+            let policy = format!("{limit};w=60");
+            headers.insert(RATELIMIT_POLICY, HeaderValue::try_from(policy).unwrap_or_else(|_| limit.into()));
+            headers.insert(RATELIMIT_LIMIT, limit.into());
+            headers.insert(RATELIMIT_REMAINING, 0_u32.into());
+            headers.insert(RATELIMIT_RESET, refusal.retry_after_seconds.unwrap_or(1).into());
+        }
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         response
     }
 }
+
+/// What bounds whoever asks, in the words of draft-ietf-httpapi-ratelimit-headers-07 and of those before it.
+pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+pub(crate) const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+pub(crate) const RATELIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// RFC 6750 §3: how to authenticate, or which scope was missing.
 fn challenge(refusal: &Refusal) -> Option<HeaderValue> {
@@ -190,6 +214,16 @@ mod tests {
             body(response).await,
             r#"{"error":{"code":"rate_limited","message":"slower","field":"key"},"data":{"a":1}}"#
         );
+    }
+
+    #[test]
+    fn who_asks_too_often_learns_when_and_how_often_they_may() {
+        let response = ApiError::limited("slower", Retry { after_seconds: 7, per_minute: 120 }).render();
+        assert_eq!(response.status(), 429);
+        let told =
+            ["retry-after", "ratelimit-policy", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
+        let told = told.map(|name| response.headers()[name].to_str().unwrap());
+        assert_eq!(told, ["7", "120;w=60", "120", "0", "7"]);
     }
 
     #[test]

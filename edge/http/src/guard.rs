@@ -89,10 +89,8 @@ async fn enter(app: &App, head: &Head) -> Result<Entered, ApiError> {
     let entered = app.entrance.enter(caller).await?;
     let before = head.see(Seen { org, key, scope: entered.scope().clone() });
     if before.is_none() {
-        app.limits.check(org, key).map_err(|retry| {
-            ApiError::new(Code::RateLimited, "too many requests for this key or its organization")
-                .retry_after(retry.after_seconds)
-        })?;
+        let limited = |retry| ApiError::limited("too many requests for this key or its organization", retry);
+        app.limits.check(org, key).map_err(limited)?;
     }
     Ok(entered)
 }

@@ -1,7 +1,8 @@
-//! The way of every request through the server, in order: request id, size, time, guard
+//! The way of every request through the server, in order: request id, address, size, time, guard
 //! (authenticate, enter, limits, permission), body, handler, answer, log. The guard to the handler
 //! are in `route.rs`.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,17 +11,18 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::{MethodFilter, on};
 use chancery_api::Code;
+use chancery_screen::Entry;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::head::REQUEST_ID;
 use crate::observe::{Meters, Told, describe_meters, method_word};
 use crate::restraint::Restraint;
 use crate::route::{Outcome, Runner, too_large};
-use crate::{ApiError, App, Head, RequestId, Route};
+use crate::{ApiError, App, Head, Peer, RequestId, Route};
 
 /// What bounds a request.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +66,8 @@ pub fn router(app: &Arc<App>, routes: Vec<Route>) -> Router {
 struct Mounted {
     method: &'static str,
     route: &'static str,
+    /// What its client's address may ask for how often; `None` for what watches the server.
+    entry: Option<Entry>,
     meters: Meters,
     run: Runner,
     restraint: Arc<Restraint>,
@@ -72,7 +76,14 @@ struct Mounted {
 impl Mounted {
     fn new(method: &'static str, route: &'static str, run: Runner, restraint: &Arc<Restraint>) -> Arc<Self> {
         let restraint = Arc::clone(restraint);
-        Arc::new(Self { method, route, meters: Meters::of(method, route), run, restraint })
+        Arc::new(Self {
+            method,
+            route,
+            entry: entry(route),
+            meters: Meters::of(method, route),
+            run,
+            restraint,
+        })
     }
 
     fn refusing(refuse: fn() -> ApiError, restraint: &Arc<Restraint>) -> Arc<Self> {
@@ -93,16 +104,22 @@ impl Mounted {
     }
 }
 
+/// Which limit of addresses holds for a route.
+fn entry(route: &str) -> Option<Entry> {
+    match route {
+        "/healthz" | "/readyz" | "/metrics" => None,
+        route if route.starts_with("/auth/") || route.starts_with("/public/") => Some(Entry::Door),
+        _ => Some(Entry::Usual),
+    }
+}
+
 async fn serve(app: Arc<App>, mounted: Arc<Mounted>, request: Request) -> Response<Body> {
     let started = Instant::now();
     let id = RequestId::of(request.headers(), &*app.clock, &*app.random);
-    let (head, outcome) = match split(&app, &id, request).await {
-        Ok((head, body)) => {
-            let head = Arc::new(head);
-            let run = (mounted.run)(Arc::clone(&app), Arc::clone(&head), body);
-            let outcome = tokio::time::timeout(app.bounds.request_time, run).await;
-            (Some(head), outcome.unwrap_or_else(|_| Err(timed_out())))
-        }
+    let grant = app.edge.origins.grant(request.headers());
+    let (head, outcome) = match admit(&app, &mounted, &request) {
+        Ok(None) => answer(&app, &mounted, &id, request).await,
+        Ok(Some(preflight)) => (None, Ok(preflight)),
         Err(error) => (None, Err(error)),
     };
     let took = started.elapsed();
@@ -110,12 +127,43 @@ async fn serve(app: Arc<App>, mounted: Arc<Mounted>, request: Request) -> Respon
         mounted.restraint.hold(&*app.random).await;
     }
     let (mut response, failure) = render(outcome);
-    dress(response.headers_mut(), &id);
+    dress(response.headers_mut(), &id, app.edge.https);
+    grant.write(response.headers_mut());
     let status = response.status();
     mounted.meters.observe(status, took);
     let (method, route) = (mounted.method, mounted.route);
     Told { method, route, id: &id, head: head.as_deref(), status, took, failure }.log();
     response
+}
+
+/// Takes the request from its address' bucket. What a page asks before it calls is answered here.
+fn admit(app: &App, mounted: &Mounted, request: &Request) -> Result<Option<Response<Body>>, ApiError> {
+    if let Some(entry) = mounted.entry {
+        let limited = |retry| ApiError::limited("too many requests from this address", retry);
+        app.limits.check_address(entry, client(app, request)).map_err(limited)?;
+    }
+    Ok(app.edge.origins.preflight(request))
+}
+
+/// The client's address. Without a listener in front all are one.
+fn client(app: &App, request: &Request) -> IpAddr {
+    let peer = request.extensions().get().map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(address)| *address);
+    app.edge.proxies.client(peer, request.headers())
+}
+
+async fn answer(
+    app: &Arc<App>,
+    mounted: &Mounted,
+    id: &RequestId,
+    request: Request,
+) -> (Option<Arc<Head>>, Outcome) {
+    let (head, body) = match split(app, id, request).await {
+        Ok((head, body)) => (Arc::new(head), body),
+        Err(error) => return (None, Err(error)),
+    };
+    let run = (mounted.run)(Arc::clone(app), Arc::clone(&head), body);
+    let outcome = tokio::time::timeout(app.bounds.request_time, run).await;
+    (Some(head), outcome.unwrap_or_else(|_| Err(timed_out())))
 }
 
 async fn split(app: &App, id: &RequestId, request: Request) -> Result<(Head, Body), ApiError> {
@@ -141,8 +189,16 @@ fn render(outcome: Outcome) -> (Response<Body>, Option<(Code, Option<String>)>) 
     }
 }
 
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// What no page of ours needs, nor anything that gets into one.
+const NO_FEATURES: &str = "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), \
+     geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), \
+     serial=(), usb=()";
+
 /// What every answer carries.
-fn dress(headers: &mut HeaderMap, id: &RequestId) {
+fn dress(headers: &mut HeaderMap, id: &RequestId, https: bool) {
     headers.insert(REQUEST_ID, id.header());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -151,5 +207,11 @@ fn dress(headers: &mut HeaderMap, id: &RequestId) {
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     );
+    headers.insert(PERMISSIONS_POLICY, HeaderValue::from_static(NO_FEATURES));
+    headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    if https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

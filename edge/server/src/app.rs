@@ -13,12 +13,12 @@ use chancery_connectors::Stops;
 use chancery_decide::{Catalogue, Layer, ParseCache, Policies, PolicySource, check_policy};
 use chancery_egress::Egress;
 use chancery_execute::Executor;
-use chancery_http::{App, Bounds, Witness};
+use chancery_http::{App, Bounds, Edge, Origins, Proxies, Witness};
 use chancery_keys::LastUsed;
 use chancery_mint::{KeyPool, SigningKeys, Stock};
 use chancery_model::Clock;
 use chancery_policies::PolicyCache;
-use chancery_screen::{Limits, Rate};
+use chancery_screen::{Limits, Rate, Rates};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::task::TaskTracker;
 
@@ -58,6 +58,7 @@ pub(crate) fn make(
         entrance: Entrance::new(store.clone(), epochs),
         store,
         authenticator,
+        edge: edge(&config.server)?,
         limits: limits(config, Arc::clone(&around.clock)),
         policies: PolicyCache::new(policies),
         stops: Stops::default(),
@@ -84,9 +85,30 @@ fn bounds(server: &Server) -> Bounds {
 
 fn limits(config: &Config, clock: Arc<dyn Clock>) -> Limits {
     let limits = &config.limits;
-    let key = Rate { per_minute: limits.key_per_minute, burst: limits.key_burst };
-    let org = Rate { per_minute: limits.organization_per_minute, burst: limits.organization_burst };
-    Limits::new(key, org, clock)
+    let rate = |per_minute, burst| Rate { per_minute, burst };
+    let rates = Rates {
+        key: rate(limits.key_per_minute, limits.key_burst),
+        organization: rate(limits.organization_per_minute, limits.organization_burst),
+        address: rate(limits.address_per_minute, limits.address_burst),
+        door: rate(limits.door_per_minute, limits.door_burst),
+    };
+    Limits::new(&rates, clock)
+}
+
+/// Proxies are believed only where one is said to stand in front.
+fn edge(server: &Server) -> anyhow::Result<Edge> {
+    let proxies: &[String] = if server.behind_proxy { &server.trusted_proxies } else { &[] };
+    let proxies = proxies.iter().map(|block| block.parse().context("`server.trusted_proxies`"));
+    let origins = server
+        .allowed_origins
+        .iter()
+        .map(|origin| origin.parse().with_context(|| format!("`server.allowed_origins`: `{origin}`")));
+    let public = server.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    Ok(Edge {
+        proxies: Proxies::new(proxies.collect::<anyhow::Result<_>>()?),
+        origins: Origins::new(origins.collect::<anyhow::Result<_>>()?),
+        https: public || server.tls.files().is_some(),
+    })
 }
 
 /// What `iss` begins with: the public address where one is configured, else the installation's name.

@@ -29,7 +29,8 @@ use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::founding::{AnotherKey, Founded, Founder, Founding};
 use crate::listen::{Listener, Most};
-use crate::{app, background, egress, naming, sweep, tend, tls};
+use crate::tls::{Certificate, Files};
+use crate::{app, background, egress, naming, sweep, tend};
 
 /// The most connections at once.
 const MOST_CONNECTIONS: usize = 4_096;
@@ -168,7 +169,7 @@ impl Running {
         let vkey = signer.vkey().clone();
         let checkpointer = open_checkpointer(&books, signer, config).await?;
 
-        let listener = listen(config).await?;
+        let (listener, certificate) = listen(config).await?;
         let address = listener.address()?;
         let last_used = Arc::new(LastUsed::new());
         let outside = checkpointer.outside();
@@ -192,7 +193,7 @@ impl Running {
             background::flush_last_used(store(), last_used, stop_working.clone()),
         );
         background::guard(&work, &lost, "meters", background::tidy_meters(metrics, stop_working.clone()));
-        look_after(&books, &work, (&lost, &stop_working));
+        look_after(&books, certificate, &work, (&lost, &stop_working));
         background::guard(&work, &lost, "checkpoints", checkpointer.run(every, stop()));
         background::guard(
             &work,
@@ -247,7 +248,15 @@ impl Running {
 }
 
 /// Begins what time alone brings about.
-fn look_after(books: &Books, work: &TaskTracker, (lost, stop): (&CancellationToken, &CancellationToken)) {
+fn look_after(
+    books: &Books,
+    certificate: Option<Arc<Certificate>>,
+    work: &TaskTracker,
+    (lost, stop): (&CancellationToken, &CancellationToken),
+) {
+    if let Some(certificate) = certificate {
+        background::guard(work, lost, "certificate", certificate.renew_forever(stop.clone()));
+    }
     let (store, recorder) = (|| books.store.clone(), || books.recorder.clone());
     let forget = background::forget_idempotency_keys(store(), stop.clone());
     background::guard(work, lost, "idempotency", forget);
@@ -267,16 +276,21 @@ async fn open_checkpointer(
     }
 }
 
-async fn listen(config: &Config) -> anyhow::Result<Listener> {
-    let tls = match config.server.tls.files() {
-        Some((certificate, key)) => Some(tls::acceptor(certificate, key)?),
+async fn listen(config: &Config) -> anyhow::Result<(Listener, Option<Arc<Certificate>>)> {
+    let certificate = match config.server.tls.files() {
+        Some((certificates, key)) => {
+            let files = Files { certificates: certificates.clone(), key: key.clone() };
+            Some(Certificate::read(files)?)
+        }
         None => None,
     };
+    let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     let address = config.server.listen;
     let of_address = (!config.server.behind_proxy).then_some(MOST_OF_ADDRESS);
-    Listener::bind(address, tls, Most { connections: MOST_CONNECTIONS, of_address })
+    let listener = Listener::bind(address, tls, Most { connections: MOST_CONNECTIONS, of_address })
         .await
-        .with_context(|| format!("`{address}` can't be listened on"))
+        .with_context(|| format!("`{address}` can't be listened on"))?;
+    Ok((listener, certificate))
 }
 
 /// The process has one set of meters, however many servers it runs.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use chancery_http::Peer;
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -91,8 +92,9 @@ impl Listener {
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken, grace: Duration) {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
-        while let Some((stream, place)) = self.accept(&stop).await {
+        while let Some((stream, peer, place)) = self.accept(&stop).await {
             let connection = Connection {
+                peer,
                 tls: self.tls.clone(),
                 router: router.clone(),
                 patience: self.patience,
@@ -118,7 +120,7 @@ impl Listener {
     }
 
     /// The next connection with its place among the most; `None` at `stop`.
-    async fn accept(&self, stop: &CancellationToken) -> Option<(TcpStream, Place)> {
+    async fn accept(&self, stop: &CancellationToken) -> Option<(TcpStream, Peer, Place)> {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -126,8 +128,8 @@ impl Listener {
                 accepted = self.next() => accepted,
             };
             match accepted {
-                Ok((stream, Some(place))) => return Some((stream, place)),
-                Ok((stream, None)) => {
+                Ok((stream, peer, Some(place))) => return Some((stream, peer, place)),
+                Ok((stream, _, None)) => {
                     tracing::debug!("a connection was closed: its client has too many");
                     drop(stream);
                 }
@@ -142,14 +144,15 @@ impl Listener {
     }
 
     /// The next connection, with a place unless its client has its most.
-    async fn next(&self) -> io::Result<(TcpStream, Option<Place>)> {
+    async fn next(&self) -> io::Result<(TcpStream, Peer, Option<Place>)> {
         let free = self.places.free().await.ok_or_else(|| io::Error::other("there are no places"))?;
         let (stream, client) = self.socket.accept().await?;
-        Ok((stream, self.places.take(free, client.ip())))
+        Ok((stream, Peer(client.ip()), self.places.take(free, client.ip())))
     }
 }
 
 struct Connection {
+    peer: Peer,
     tls: Option<TlsAcceptor>,
     router: Router,
     patience: Patience,
@@ -175,7 +178,8 @@ impl Connection {
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
         let Patience { silence, least_bytes, farewell } = self.patience;
         let activity = Arc::new(Activity::default());
-        let service = service_fn(|request: http::Request<Incoming>| {
+        let service = service_fn(|mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(self.peer);
             let turn = activity.begin();
             let answer = self.router.clone().oneshot(request.map(axum::body::Body::new));
             async move {

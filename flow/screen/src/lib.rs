@@ -6,4 +6,4 @@ mod limits;
 
 pub use cleared::{Cleared, RecallError, ScreenError, recall, screen};
 pub use intent::{Draft, DraftError, Intent, MAX_CANONICAL_BYTES, MAX_NESTING, intent_hash};
-pub use limits::{Limits, Rate, Retry};
+pub use limits::{Entry, Limits, Rate, Rates, Retry};

@@ -32,6 +32,10 @@ impl ServerOptions {
             ("CHANCERY_LIMITS__KEY_BURST", "1000000"),
             ("CHANCERY_LIMITS__ORGANIZATION_PER_MINUTE", "100000000"),
             ("CHANCERY_LIMITS__ORGANIZATION_BURST", "1000000"),
+            ("CHANCERY_LIMITS__ADDRESS_PER_MINUTE", "100000000"),
+            ("CHANCERY_LIMITS__ADDRESS_BURST", "1000000"),
+            ("CHANCERY_LIMITS__DOOR_PER_MINUTE", "100000000"),
+            ("CHANCERY_LIMITS__DOOR_BURST", "1000000"),
             ("CHANCERY_LOG__LEVEL", "warn"),
         ];
         Self {

@@ -19,7 +19,7 @@ use chancery_decide::{ROLE_POLICY, RoleTable};
 use chancery_egress::{Egress, Rules, Settings};
 use chancery_evidence::{CheckpointSigner, Trust};
 use chancery_execute::Executor;
-use chancery_http::{App, Bounds, Witness, router, routes};
+use chancery_http::{App, Bounds, Edge, Witness, router, routes};
 use chancery_keys::LastUsed;
 use chancery_keys::api_key::{self, Creator, NewApiKey};
 use chancery_keys::format::KeyPrefix;
@@ -32,7 +32,7 @@ use chancery_people::{Profile, organization};
 use chancery_policies::PolicyCache;
 use chancery_record::checkpoint::{Checkpointer, Outside};
 use chancery_record::{Actor, QueueLimits, Recorder};
-use chancery_screen::{Limits, Rate};
+use chancery_screen::{Limits, Rate, Rates};
 use chancery_store::provision::{Logins, provision};
 use chancery_store::{Migration, PoolSizes, Scope, Store, migrate};
 use chancery_testkit::{TestDatabase, TestPostgres, password};
@@ -74,6 +74,10 @@ pub(crate) struct Setup {
     pub(crate) bounds: Bounds,
     /// Requests a key can make before it is told to wait.
     pub(crate) burst: u32,
+    /// Requests a client's address can make before it is told to wait.
+    pub(crate) address_burst: u32,
+    /// What stands in front of it.
+    pub(crate) edge: Edge,
     /// Whom it trusts, beside the system's authorities.
     pub(crate) roots_pem: Vec<u8>,
     /// Beyond which no call of it goes.
@@ -83,7 +87,14 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let bounds = Bounds { body_bytes: 4_096, ..Bounds::default() };
-        Self { bounds, burst: BURST, roots_pem: Vec::new(), calls: chancery_egress::Limits::default() }
+        Self {
+            bounds,
+            burst: BURST,
+            address_burst: 1_000_000,
+            edge: Edge::default(),
+            roots_pem: Vec::new(),
+            calls: chancery_egress::Limits::default(),
+        }
     }
 }
 
@@ -196,6 +207,8 @@ impl World {
             per_minute: NonZeroU32::new(per_minute).unwrap(),
             burst: NonZeroU32::new(burst).unwrap(),
         };
+        let (organization, address) = (rate(60, 2 * burst), rate(60, setup.address_burst));
+        let rates = Rates { key: rate(60, burst), organization, address, door: rate(6, 2) };
         // The tests' upstreams.
         let local = || vec!["127.0.0.1/32".parse().unwrap()];
         let rules = Rules { allow: local(), allow_plain_http: local(), ..Rules::default() };
@@ -213,7 +226,8 @@ impl World {
                 Arc::new(LastUsed::new()),
             ),
             entrance: Entrance::new(store.clone(), epochs),
-            limits: Limits::new(rate(60, burst), rate(60, 2 * burst), Arc::clone(&time)),
+            edge: setup.edge,
+            limits: Limits::new(&rates, Arc::clone(&time)),
             signing_keys: SigningKeys::default(),
             key_pool: KeyPool::fill(Stock { rs256: 1, es256: 1, eddsa: 1 }),
             policies: PolicyCache::new(Vec::new()),

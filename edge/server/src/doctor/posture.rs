@@ -1,7 +1,8 @@
 //! How clients and the server reach each other, what the configuration allows, and who may call what.
 
-use chancery_config::{Config, LogLevel};
+use chancery_config::{Config, LogLevel, Server};
 use chancery_doctor::{Check, Code, Finding};
+use chancery_egress::Network;
 use chancery_http::{Access, routes};
 use chancery_store::provision::require_tls;
 use secrecy::ExposeSecret as _;
@@ -64,6 +65,23 @@ pub(super) fn check_tls(config: &Config) -> Check {
     Check { name: "TLS", seen, findings }
 }
 
+/// Whoever is trusted as a proxy says where its requests come from, and no limit of addresses holds it.
+fn check_proxies(server: &Server) -> impl Iterator<Item = Finding> {
+    let blocks = server.trusted_proxies.iter().filter(|_| server.behind_proxy);
+    let wide = blocks.filter(|block| {
+        let block = block.parse::<Network>();
+        block.is_ok_and(|block| block.length() < if block.first().is_ipv4() { 8 } else { 32 })
+    });
+    wide.map(|block| {
+        Finding::new(
+            Code::LimitWeak,
+            "server.trusted_proxies",
+            format!("`{block}` is most of the internet: whoever calls from it can say to be anybody."),
+            "Name the addresses of your proxies alone.",
+        )
+    })
+}
+
 /// What the configuration and the build allow.
 pub(super) fn check_configuration(config: &Config) -> Check {
     let mut findings = Vec::new();
@@ -73,16 +91,21 @@ pub(super) fn check_configuration(config: &Config) -> Check {
         ("limits.key_burst", limits.key_burst),
         ("limits.organization_per_minute", limits.organization_per_minute),
         ("limits.organization_burst", limits.organization_burst),
+        ("limits.address_per_minute", limits.address_per_minute),
+        ("limits.address_burst", limits.address_burst),
+        ("limits.door_per_minute", limits.door_per_minute),
+        ("limits.door_burst", limits.door_burst),
     ] {
         if value.get() > MOST_PER_MINUTE {
             findings.push(Finding::new(
                 Code::LimitWeak,
                 name,
-                format!("{value} holds nobody back: one key can take the whole server."),
+                format!("{value} holds nobody back: one client can take the whole server."),
                 "Set it to what is really needed.",
             ));
         }
     }
+    findings.extend(check_proxies(&config.server));
     if matches!(config.log.level, LogLevel::Debug | LogLevel::Trace) {
         findings.push(Finding::new(
             Code::LogVerbose,
@@ -157,6 +180,15 @@ mod tests {
         assert_eq!(codes(url("postgres://u@localhost/d?sslmode=disable")), [""; 0]);
         let loose = |config: &mut Config| config.limits.key_burst = NonZeroU32::MAX;
         assert_eq!(codes(loose), ["limit_weak"]);
+        for (block, expected) in
+            [("10.0.0.0/8", &[][..]), ("0.0.0.0/0", &["limit_weak"]), ("::/0", &["limit_weak"])]
+        {
+            let trusting = |config: &mut Config| {
+                config.server.behind_proxy = true;
+                config.server.trusted_proxies = vec![block.to_owned()];
+            };
+            assert_eq!(codes(trusting), expected, "{block}");
+        }
         assert_eq!(codes(|config| config.log.level = LogLevel::Trace), ["log_verbose"]);
     }
 

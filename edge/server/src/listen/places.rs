@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chancery_model::client_network;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The most connections at once.
@@ -47,7 +48,7 @@ impl Places {
     pub(super) fn take(&self, free: Free, address: IpAddr) -> Option<Place> {
         let of_address = match self.of_address {
             None => None,
-            Some(most) => Some(self.take_of_address(network(address), most)?),
+            Some(most) => Some(self.take_of_address(client_network(address), most)?),
         };
         Some(Place { _free: free, _of_address: of_address })
     }
@@ -60,14 +61,6 @@ impl Places {
         }
         *count += 1;
         Some(OfAddress { address, taken: Arc::clone(&self.taken) })
-    }
-}
-
-/// What one client has: an address, or the 64 bits of an IPv6 address that are given out as one.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into(),
-        address @ IpAddr::V4(_) => address,
     }
 }
 
