@@ -154,7 +154,7 @@ impl Asked<'_> {
                         (next)
                         (Input::new("recovery_code", "Recovery code")
                             .hint("One of those you kept when you set this up. Each is good once.")
-                            .class("code").max(64).render(recovery))
+                            .class("code").secret().max(64).render(recovery))
                         button type="submit" class="wide" { "Use this code" }
                     }))
                 }
@@ -169,6 +169,7 @@ pub(crate) fn code_input(code: &Field) -> Markup {
         .hint("Six digits. They change every 30 seconds.")
         .autocomplete("one-time-code")
         .inputmode("numeric")
+        .secret()
         .class("code")
         .max(12)
         .focused_unless(&[code])

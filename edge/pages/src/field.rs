@@ -57,6 +57,7 @@ pub(crate) struct Input<'a> {
     optional: bool,
     class: Option<&'a str>,
     focused: bool,
+    secret: bool,
 }
 
 impl<'a> Input<'a> {
@@ -74,6 +75,7 @@ impl<'a> Input<'a> {
             optional: false,
             class: None,
             focused: false,
+            secret: false,
         }
     }
 
@@ -84,7 +86,7 @@ impl<'a> Input<'a> {
 
     /// A password.
     pub(crate) const fn password(name: &'a str, label: &'a str, autocomplete: &'a str) -> Self {
-        Self { kind: "password", autocomplete, ..Self::new(name, label) }
+        Self { kind: "password", autocomplete, secret: true, ..Self::new(name, label) }
     }
 
     /// A whole number.
@@ -120,6 +122,11 @@ impl<'a> Input<'a> {
         Self { class: Some(class), ..self }
     }
 
+    /// What is typed is never sent back.
+    pub(crate) const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
     /// The field to begin with, unless one of the page's has an error: that has the focus then.
     pub(crate) fn focused_unless(self, fields: &[&Field]) -> Self {
         Self { focused: fields.iter().all(|field| field.error.is_none()), ..self }
@@ -128,14 +135,13 @@ impl<'a> Input<'a> {
     /// The input with its label, hint and error.
     pub(crate) fn render(&self, field: &Field) -> Markup {
         let around = self.around(field);
-        let secret = self.kind == "password" || self.autocomplete == "one-time-code";
         html! {
             div class="field" {
                 (around.label)
                 @let reveals = self.kind == "password";
                 div class=[reveals.then_some("reveal")] {
                     input id=(self.id) name=(self.name) type=(self.kind) class=[self.class]
-                        value=[(!secret && !field.value.is_empty()).then_some(&field.value)]
+                        value=[(!self.secret && !field.value.is_empty()).then_some(&field.value)]
                         autocomplete=(self.autocomplete) inputmode=[self.inputmode] maxlength=[self.max]
                         spellcheck="false" autocapitalize=[(self.kind != "text").then_some("none")]
                         required[!self.optional] aria-invalid=[field.error.as_ref().map(|_| "true")]

@@ -156,7 +156,7 @@ fn header(frame: &Frame, here: Here) -> Markup {
                     @if frame.in_several { a class="switch" href=(paths::ORGANIZATIONS) { "Switch" } }
                 }
                 div class="person" {
-                    a href=(paths::SESSIONS) aria-current=[current(here, Here::Account)] { (shown(&frame.name)) }
+                    (shown(&frame.name))
                     form method="post" action=(paths::SIGN_OUT) class="inline" {
                         (csrf_field(&frame.csrf))
                         button type="submit" class="quiet" { "Sign out" }

@@ -8,7 +8,7 @@ use crate::frame::{Door, door, head, titled, wrong};
 use crate::moment::moment;
 use crate::paths;
 use crate::recovery::{PasswordRules, new_password, username, void};
-use crate::text::shown;
+use crate::text::{role_title, shown};
 
 /// Taking an invitation. Posts `token`, and where there is no account yet `name` and `password`, to
 /// [`paths::INVITATION`].
@@ -111,7 +111,7 @@ impl Offer {
             (head(&html! { "Join " (shown(&self.organization)) }, None))
             dl class="facts" {
                 div { dt { "Invited by" } dd { (shown(&self.inviter)) } }
-                div { dt { "Role" } dd { (self.role) p class="hint" { (self.role_means) } } }
+                div { dt { "Role" } dd { (role_title(self.role)) p class="hint" { (self.role_means) } } }
                 div { dt { "For" } dd { (shown(&self.email)) } }
                 div { dt { "Good until" } dd { (moment(self.expires_at)) } }
             }

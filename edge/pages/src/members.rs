@@ -5,9 +5,9 @@ use maud::{Markup, html};
 
 use crate::field::{Field, Input, button_form, form};
 use crate::frame::{Frame, Here, empty, framed, head, titled, wrong};
-use crate::moment::{left, moment, relative};
+use crate::moment::{day, left, relative};
 use crate::paths;
-use crate::text::{shown, spoken};
+use crate::text::{role_title, shown, spoken};
 
 /// The members. Posts: [`paths::INVITE`] with `email` and `role`; `/members/invitations/{id}/resend` and
 /// `/revoke`; `/members/{id}/role` with `role`; `/members/{id}/remove`; [`paths::TRANSFER`] with `member`.
@@ -145,7 +145,7 @@ impl Members {
     }
 
     fn choices(&self) -> Vec<(String, String)> {
-        let text = |choice: &RoleChoice| format!("{}: {}", choice.role, choice.means);
+        let text = |choice: &RoleChoice| format!("{}: {}", role_title(choice.role), choice.means);
         self.roles.iter().map(|choice| (choice.role.to_string(), text(choice))).collect()
     }
 
@@ -176,7 +176,7 @@ impl Members {
         html! {
             li class="row" {
                 div class="row-main" {
-                    h3 { (shown(&invitation.email)) span class="badge" { (invitation.role) } }
+                    h3 { (shown(&invitation.email)) span class="badge" { (role_title(invitation.role)) } }
                     p class="kind" {
                         "Invited by " (shown(&invitation.inviter)) " " (relative(invitation.invited_at, self.frame.now))
                         " · " (left(invitation.expires_at, self.frame.now))
@@ -223,10 +223,10 @@ impl Members {
                     @if marks.is_service { span class="kind" { "Takes no seat, opens no pages, approves nothing" } }
                     @else if !marks.has_second_factor { span class="kind bad" { "No second factor" } }
                 }
-                td data-label="Role" { (member.role) }
+                td data-label="Role" { (role_title(member.role)) }
                 td data-label="Last seen" {
                     @if let Some(at) = member.seen_at { (relative(at, self.frame.now)) } @else { span class="kind" { "Never" } }
-                    span class="kind" { "Member since " (moment(member.joined_at)) }
+                    span class="kind" { "Joined " (day(member.joined_at)) }
                 }
                 td class="do" { (self.change(member)) }
             }

@@ -11,6 +11,11 @@ pub(crate) fn moment(at: Timestamp) -> Markup {
     html! { time datetime=(at) { (exact(at)) } }
 }
 
+/// `15 Jan 2027`.
+pub(crate) fn day(at: Timestamp) -> Markup {
+    html! { time datetime=(at) { (date(at)) } }
+}
+
 /// `2 hours ago`, or `in 2 hours`; exact for whoever points at it.
 pub(crate) fn relative(at: Timestamp, now: Timestamp) -> Markup {
     let text = if at > now { format!("in {}", span(now, at)) } else { ago(at, now) };
@@ -24,9 +29,14 @@ pub(crate) fn left(until: Timestamp, now: Timestamp) -> Markup {
 }
 
 fn exact(at: Timestamp) -> String {
+    let offset = at.to_offset();
+    format!("{}, {:02}:{:02} UTC", date(at), offset.hour(), offset.minute())
+}
+
+fn date(at: Timestamp) -> String {
     let at = at.to_offset();
     let month = MONTHS.get(usize::from(u8::from(at.month())).saturating_sub(1)).copied().unwrap_or_default();
-    format!("{} {month} {}, {:02}:{:02} UTC", at.day(), at.year(), at.hour(), at.minute())
+    format!("{} {month} {}", at.day(), at.year())
 }
 
 fn ago(at: Timestamp, now: Timestamp) -> String {
@@ -62,6 +72,7 @@ mod tests {
             html.split_once('>').unwrap().1.trim_end_matches("</time>").to_owned()
         };
         assert_eq!(text(moment(now)), "15 Jan 2027, 08:00 UTC");
+        assert_eq!(text(day(now)), "15 Jan 2027");
         assert_eq!(text(relative(now.plus_seconds(-59), now)), "just now");
         assert_eq!(text(relative(now.plus_seconds(-60), now)), "1 minute ago");
         assert_eq!(text(relative(now.plus_seconds(-7_200), now)), "2 hours ago");

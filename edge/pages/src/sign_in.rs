@@ -7,7 +7,7 @@ use crate::field::{Field, Input, csrf_field, form};
 use crate::frame::{Door, Frame, Here, door, framed, head, titled, wrong};
 use crate::passkey;
 use crate::paths;
-use crate::text::shown;
+use crate::text::{role_title, shown};
 
 /// Signing in. Posts `email`, `password` and `next` to [`paths::SIGN_IN`]; the passkey's button posts
 /// `credential`, `purpose` and `next` to [`paths::SIGN_IN_PASSKEY`].
@@ -122,7 +122,7 @@ impl ChooseOrganization {
                                 aria-current=[membership.is_current.then_some("true")] {
                                 span class="choice" { (shown(&membership.name)) }
                                 span class="kind" {
-                                    (membership.slug) " · " (membership.role)
+                                    (membership.slug) " · " (role_title(membership.role))
                                     @if membership.is_current { " · you are here" }
                                 }
                             }

@@ -5,6 +5,7 @@
 //! and every text stands in an element whose direction touches nothing around it. Nothing here is ever
 //! a link.
 
+use chancery_model::Role;
 use maud::{Markup, html};
 
 /// How many combining marks a letter can carry before the next ones are shown by their code points.
@@ -39,6 +40,12 @@ pub(crate) fn spoken(text: &str) -> String {
             Piece::Break => " ".to_owned(),
         })
         .collect()
+}
+
+/// A role as a title: `Approver`.
+pub(crate) fn role_title(role: Role) -> String {
+    let mut letters = role.as_str().chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn pieces_of(text: &str) -> Markup {

@@ -43,8 +43,10 @@ impl TotpEnrolment {
                     h2 { "Type the code it shows" }
                     (form(&self.frame.csrf, paths::TOTP_CONFIRM, &html! {
                         (code_input(&self.code))
-                        button type="submit" class="primary" { "Turn it on" }
-                        " " a class="button" href=(paths::FACTORS) { "Cancel" }
+                        div class="actions" {
+                            button type="submit" class="primary" { "Turn it on" }
+                            a class="button" href=(paths::FACTORS) { "Cancel" }
+                        }
                     }))
                 }
             }

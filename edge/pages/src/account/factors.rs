@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::{Part, page};
 use crate::field::{Field, Input, button_form, csrf_field, form};
 use crate::frame::{Frame, empty};
-use crate::moment::{moment, relative};
+use crate::moment::{day, relative};
 use crate::paths;
 use crate::text::{shown, spoken};
 
@@ -84,7 +84,7 @@ impl Factors {
                     ul class="rows" { li class="row" {
                         div class="row-main" {
                             h3 { "Codes from an app" span class="badge good" { "On" } }
-                            p class="kind" { "Since " (moment(totp.added_at)) }
+                            p class="kind" { "Since " (day(totp.added_at)) }
                             p class="kind" { (recovery_left(totp.recovery_codes_left)) }
                         }
                         div class="row-do" {
@@ -114,7 +114,7 @@ impl Factors {
                 div class="row-main" {
                     h3 { (shown(&passkey.name.value)) }
                     p class="kind" {
-                        "Added " (moment(passkey.added_at)) " · "
+                        "Added " (day(passkey.added_at)) " · "
                         @if let Some(at) = passkey.used_at { "used " (relative(at, self.frame.now)) } @else { "never used" }
                     }
                     details class="more" open[passkey.name.error.is_some()] {

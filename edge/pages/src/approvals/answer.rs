@@ -58,8 +58,10 @@ impl AnswerForm {
                             button type="submit" class="primary" { "Approve" }
                             button type="submit" class="danger" formaction=(path("reject")) { "Reject" }
                         }
-                        @if *steps_up { p class="hint" { "The risk is high: approving asks for your second factor again." } }
-                        p class="hint" { "One rejection ends the request." }
+                        p class="hint" {
+                            "One rejection ends the request."
+                            @if *steps_up { " Approving asks for your second factor again: the risk is high." }
+                        }
                     }
                 }
                 Self::Given { reason } => {

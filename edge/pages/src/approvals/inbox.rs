@@ -101,21 +101,24 @@ impl Waiting {
             li class="request" {
                 a class="request-link" id={ "request-" (self.id) } href={ (paths::APPROVALS) "/" (self.id) } aria-labelledby=(title) {}
                 div class="request-main" {
-                    h2 id=(title) { (shown(&self.action)) " on " span class="target" { (shown(&self.resource_type)) " " (shown(&self.resource_id)) } }
+                    h2 id=(title) {
+                        (shown(&self.action))
+                        span class="target" { " on " (shown(&self.resource_type)) " " (shown(&self.resource_id)) }
+                    }
                     p class="kind" {
-                        "Asked by " span class="asker" { (requester(self.requester.as_deref())) } " " (relative(self.requested_at, now))
+                        "Asked by " span class="asker" { (requester(self.requester.as_deref())) }
+                        " " (relative(self.requested_at, now))
                     }
                 }
                 div class="request-side" {
-                    @if self.state.is_pending() {
-                        @if self.own { span class="badge" { "Yours: others answer" } }
-                        @else if self.answered { span class="badge good" { "You answered" } }
-                        @else { span class="badge warn" { "Needs " (self.needs) } }
-                        span class="kind" { (left(self.expires_at, now)) }
-                    } @else {
-                        (self.state.badge())
+                    @if !self.state.is_pending() { (self.state.badge()) }
+                    @else if self.own { span class="badge" { "Yours: others answer" } }
+                    @else if self.answered { span class="badge good" { "You answered" } }
+                    @else { span class="badge warn" { "Needs " (self.needs) } }
+                    span class="kind" {
+                        @if self.state.is_pending() { (left(self.expires_at, now)) " · " }
+                        "risk " span class="number" { (self.risk) }
                     }
-                    span class="kind" { "Risk " span class="number" { (self.risk) } }
                 }
             }
         }

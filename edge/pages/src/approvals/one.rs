@@ -145,7 +145,12 @@ impl OneApproval {
             div id="approval" data-live=[self.events.as_ref()] data-news="This request has changed." {
                 p class="notice" data-live-stale hidden { "This request has changed since you opened it. " a href="" { "Load it again" } }
                 div class="head" {
-                    h1 { (shown(action)) }
+                    h1 {
+                        (shown(action))
+                        @if let Some((kind, id)) = read.as_ref().and_then(|read| read.resource.as_ref()) {
+                            span class="target" { "on " (shown(kind)) " " (shown(id)) }
+                        }
+                    }
                     p class="about" {
                         (self.state.badge()) " asked by " span class="asker" { (requester(self.requester.name.as_deref())) }
                         " " (relative(self.requested_at, self.frame.now))
@@ -185,7 +190,7 @@ impl OneApproval {
                 dl class="facts" {
                     div { dt { "Who asks" } dd {
                         (requester(who.name.as_deref()))
-                        span class="kind" { (who.kind) " " code { (who.id) } }
+                        span class="kind" { (shown(&who.kind)) " " code { (shown(&who.id)) } }
                     } }
                     @if let Some(owner) = &who.owner { div { dt { "Whose agent" } dd { (shown(owner)) } } }
                     @if let Some(whose) = &who.on_behalf_of { div { dt { "In the name of" } dd { (shown(whose)) } } }
@@ -219,7 +224,7 @@ impl OneApproval {
                         li {
                             p { (shown(&reason.message)) }
                             p class="kind" {
-                                code { (reason.code) }
+                                code { (shown(&reason.code)) }
                                 @if let Some(policy) = &reason.policy {
                                     " · policy " (shown(&policy.name)) ", version " (policy.version)
                                 }

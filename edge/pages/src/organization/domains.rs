@@ -70,20 +70,21 @@ impl Domain {
                         @else { span class="badge warn" { "Not verified" } }
                     }
                     @if let Some(at) = self.verified_at { p class="kind" { "Since " (moment(at)) } }
-                    @else { (self.record(settings)) }
+
                     @if let Some(at) = self.looked_at { p class="kind" { "Last looked for " (relative(at, now)) } }
                 }
                 @if settings.may_change {
                     div class="row-do" {
                         @if self.verified_at.is_none() {
                             (button_form(csrf, &path("verify"), &html! {
-                                button type="submit" aria-label=(format!("Look for the record of {name}")) { "Look now" } }, None))
+                                button type="submit" aria-label=(format!("Look now for the record of {name}")) { "Look now" } }, None))
                         }
                         (button_form(csrf, &path("remove"), &html! {
                             button type="submit" class="danger" aria-label=(format!("Remove {name}")) { "Remove" } },
                             Some(&format!("Remove {name}? Its people join by invitation alone then."))))
                     }
                 }
+                @if self.verified_at.is_none() { div class="row-more" { (self.record(settings)) } }
             }
         }
     }

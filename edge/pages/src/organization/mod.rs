@@ -142,7 +142,7 @@ impl OrganizationSettings {
             paths::SETTINGS_ADDRESSES,
             "Addresses",
             &html! {
-                (Input::new("addresses", "Allowed networks").optional().class("mono").max(20_000)
+                (Input::new("addresses", "Allowed networks").id("networks").optional().class("mono").max(20_000)
                     .hint("One a line, such as 192.0.2.0/24 or 2001:db8::/32. Empty: from everywhere.")
                     .render_lines(&self.addresses, 4))
                 p class="hint" { "You come from " (shown(&self.your_address)) ". A list without it is refused, so that you do not lock yourself out." }

@@ -1,8 +1,10 @@
 //! Every page in its states: empty, filled, with errors, with hostile text, and with very long text.
 //! The gallery writes them down, and the tests walk them.
 
+use std::path::Path;
+
 use chancery_model::Timestamp;
-use chancery_pages::{Door, Flash, Frame, Opens, Tone};
+use chancery_pages::{ASSETS, Door, FOLDER, Flash, Frame, Opens, Tone};
 
 mod account;
 mod approvals;
@@ -16,6 +18,24 @@ pub(crate) type Sample = (&'static str, String);
 /// All of them.
 pub(crate) fn all() -> Vec<Sample> {
     [door::all(), account::all(), settings::all(), members::all(), approvals::all()].concat()
+}
+
+/// Writes them into a folder, with the assets and a list.
+pub(crate) fn write(folder: &Path) -> std::io::Result<()> {
+    let assets = folder.join("assets");
+    std::fs::create_dir_all(&assets)?;
+    for asset in ASSETS {
+        std::fs::write(assets.join(asset.file_name()), asset.text())?;
+    }
+    let mut index =
+        String::from("<!doctype html><html lang=en><meta charset=utf-8><title>Gallery</title><ul>");
+    for (name, html) in all() {
+        // A file has no root: what is below the server's is beside the page here.
+        let html = html.replace(&format!("=\"{FOLDER}"), "=\"assets/");
+        std::fs::write(folder.join(format!("{name}.html")), html)?;
+        index.push_str(&format!("<li><a href='{name}.html'>{name}</a>"));
+    }
+    std::fs::write(folder.join("index.html"), index)
 }
 
 /// Text of somebody who wants to be taken for somebody else.
@@ -44,7 +64,7 @@ fn door() -> Door {
     Door { csrf: "a1b2c3".to_owned(), organization: None, flash: None }
 }
 
-fn frame() -> Frame {
+pub(crate) fn frame() -> Frame {
     Frame {
         csrf: "a1b2c3".to_owned(),
         organization: "Northwind Payments".to_owned(),

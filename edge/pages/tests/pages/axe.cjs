@@ -1,0 +1,51 @@
+// Opens every page in light and dark, wide and narrow, under the policy for content, and tells what axe-core
+// finds, what the policy refused, what failed in the script, and what runs out of the page at its side.
+"use strict";
+const { readdirSync } = require("node:fs");
+const axe = require("axe-core");
+const { browser, close, serve } = require("./chromium.cjs");
+
+const LOOKS = [
+  { scheme: "light", width: 1280, axe: true },
+  { scheme: "dark", width: 1280, axe: true },
+  { scheme: "light", width: 320, axe: true },
+  { scheme: "light", width: 768, axe: false },
+];
+
+async function examine(page) {
+  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+  return violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+}
+
+async function main() {
+  const folder = process.argv[2];
+  const names = readdirSync(folder).filter((name) => name.endsWith(".html") && name !== "index.html");
+  const chromium = await browser();
+  const { server, root } = await serve(folder);
+  const found = [];
+  for (const look of LOOKS) {
+    const page = await chromium.newPage();
+    await page.setViewport({ width: look.width, height: 800 });
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: look.scheme }]);
+    await page.evaluateOnNewDocument(axe.source);
+    let at = "";
+    const tell = (text) => found.push(`${at}, ${look.scheme}, ${look.width}: ${text}`);
+    page.on("console", (message) => { if (message.type() === "error") tell(message.text()); });
+    page.on("pageerror", (error) => tell(error.message));
+    page.on("dialog", (dialog) => { tell(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
+    for (const name of names) {
+      at = name;
+      await page.goto(`${root}/${name}`, { waitUntil: "load" });
+      const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      if (beyond > 0) tell(`${beyond} pixels run out at the side`);
+      if (look.axe) (await examine(page)).forEach(tell);
+    }
+    await page.close();
+  }
+  await close(chromium, server);
+  if (names.length < 80) found.push(`only ${names.length} pages`);
+  console.log(found.length ? found.join("\n") : `${names.length} pages: nothing found`);
+  process.exitCode = found.length ? 1 : 0;
+}
+
+main().catch((error) => { console.error(error); process.exit(1); });
