@@ -167,12 +167,18 @@ function live(id, address) {
     state.dataset.state = word;
     state.textContent = text;
   };
-  const events = new EventSource(address);
-  let soon;
-  events.addEventListener("open", () => show("here", "Live"));
-  events.addEventListener("error", () => show("away", "Not live: load the page again to see what is new"));
-  events.addEventListener("change", () => { clearTimeout(soon); soon = setTimeout(() => refresh(id), 150); });
+  let events, soon;
+  const change = () => { clearTimeout(soon); soon = setTimeout(() => refresh(id), 150); };
+  const open = () => {
+    events = new EventSource(address);
+    events.addEventListener("open", () => show("here", "Live"));
+    events.addEventListener("error", () => show("away", "Not live: load the page again to see what is new"));
+    events.addEventListener("change", change);
+  };
+  open();
+  // A page that is kept to come back to holds no stream, and may have missed something.
   addEventListener("pagehide", () => events.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) { open(); change(); } });
 }
 
 async function refresh(id) {

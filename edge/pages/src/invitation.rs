@@ -112,7 +112,7 @@ impl Offer {
             dl class="facts" {
                 div { dt { "Invited by" } dd { (shown(&self.inviter)) } }
                 div { dt { "Role" } dd { (role_title(self.role)) p class="hint" { (self.role_means) } } }
-                div { dt { "For" } dd { (shown(&self.email)) } }
+                @if !matches!(self.taker, Taker::New { .. }) { div { dt { "For" } dd { (shown(&self.email)) } } }
                 div { dt { "Good until" } dd { (moment(self.expires_at)) } }
             }
             (wrong(None, count))

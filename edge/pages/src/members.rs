@@ -225,7 +225,7 @@ impl Members {
                 }
                 td data-label="Role" { (role_title(member.role)) }
                 td data-label="Last seen" {
-                    @if let Some(at) = member.seen_at { (relative(at, self.frame.now)) } @else { span class="kind" { "Never" } }
+                    @if let Some(at) = member.seen_at { (relative(at, self.frame.now)) } @else { "Never" }
                     span class="kind" { "Joined " (day(member.joined_at)) }
                 }
                 td class="do" { (self.change(member)) }

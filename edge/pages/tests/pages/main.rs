@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 mod browser;
+mod contrast;
 #[path = "../../examples/gallery/samples/mod.rs"]
 mod samples;
 mod walk;

@@ -37,6 +37,7 @@ fn sign_in() -> Vec<Sample> {
         error: None,
         next: text("/"),
     };
+    let hostile = ChooseOrganization { memberships: hostile_memberships(), ..choose.clone() };
     let switch = ChooseOrganization { around: Around::SignedIn(Box::new(frame())), ..choose.clone() };
     vec![
         ("sign-in", plain.render()),
@@ -45,24 +46,30 @@ fn sign_in() -> Vec<Sample> {
         ("sign-in-passkey", passkey_only.render()),
         ("sign-in-signed-out", out.render()),
         ("organizations", choose.render()),
+        ("organizations-hostile", hostile.render()),
         ("organizations-switch", switch.render()),
     ]
 }
 
-fn memberships() -> Vec<Membership> {
-    let of = |name: &str, slug: &str, role, is_current| Membership {
+fn membership(name: &str, slug: &str, role: Role) -> Membership {
+    Membership {
         id: format!("id-{slug}"),
         name: text(name),
         slug: text(slug),
         role,
-        is_current,
-    };
+        is_current: slug == "northwind",
+    }
+}
+
+fn memberships() -> Vec<Membership> {
     vec![
-        of("Northwind Payments", "northwind", Role::Approver, true),
-        of("Contoso Robotics", "contoso", Role::Viewer, false),
-        of(HOSTILE, "evil", Role::Admin, false),
-        of(&long_word(), "long", Role::Operator, false),
+        membership("Northwind Payments", "northwind", Role::Approver),
+        membership("Contoso Robotics", "contoso", Role::Viewer),
     ]
+}
+
+fn hostile_memberships() -> Vec<Membership> {
+    vec![membership(HOSTILE, "evil", Role::Admin), membership(&long_word(), "long", Role::Operator)]
 }
 
 fn factors() -> Vec<Sample> {
