@@ -234,7 +234,10 @@ pub(crate) fn wrong(error: Option<&str>, fields: usize) -> Markup {
             div class="notice failed" role="alert" { p { (error) } }
         } @else if fields > 0 {
             div class="notice failed" role="alert" {
-                p { @if fields == 1 { "One field needs another look." } @else { (fields) " fields need another look." } }
+                p {
+                    @if fields == 1 { "One field needs another look." }
+                    @else { (fields) " fields need another look." }
+                }
             }
         }
     }

@@ -130,7 +130,10 @@ impl Offer {
                     button type="submit" class="primary wide" { "Join" }
                 })),
                 Taker::SignedOut => {
-                    p { "You have an account with this address. Sign in with it, and open the link of the invitation again." }
+                    p {
+                        "You have an account with this address. "
+                        "Sign in with it, and open the link of the invitation again."
+                    }
                     p { a class="button primary wide" href=(paths::SIGN_IN) { "Sign in" } }
                 }
                 Taker::Another { email } => {

@@ -136,7 +136,8 @@ impl Members {
                 h2 id="members" { "Members" span class="count" { (self.members.len()) } }
                 (self.table())
                 @if self.members.len() < 2 {
-                    (empty("Nobody else yet", "An agent's request is answered by somebody else than who stands behind it: invite a second person."))
+                    (empty("Nobody else yet", "An agent's request is answered by somebody else than who stands \
+                        behind it: invite a second person."))
                 }
             }
             @if !self.heirs.is_empty() { (self.transfer()) }
@@ -185,9 +186,13 @@ impl Members {
                 @if self.invite.is_some() || self.invite_hindrance.is_some() {
                     div class="row-do" {
                         (button_form(csrf, &paths::of(paths::INVITE, &invitation.id, "resend"),
-                            &html! { button type="submit" aria-label=(format!("Send again to {email}")) { "Send again" } }, None))
+                            &html! { button type="submit" { "Send again" span class="aside" { " to " (email) } } }, None))
                         (button_form(csrf, &paths::of(paths::INVITE, &invitation.id, "revoke"),
-                            &html! { button type="submit" class="danger" aria-label=(format!("Take back the invitation of {email}")) { "Take back" } },
+                            &html! {
+                                button type="submit" class="danger" {
+                                    "Take back" span class="aside" { " the invitation of " (email) }
+                                }
+                            },
                             Some(&format!("Take back the invitation of {email}? Its link is good no more."))))
                     }
                 }
@@ -250,7 +255,9 @@ impl Members {
                         }))
                     }
                     @if member.may.remove {
-                        p class="hint" { "Whoever is removed is signed out. Their keys are revoked, and their agents go to the owner." }
+                        p class="hint" {
+                            "Whoever is removed is signed out. Their keys are revoked, and their agents go to the owner."
+                        }
                         (button_form(csrf, &path("remove"),
                             &html! { button type="submit" class="danger" { "Remove " (name) } },
                             Some(&format!("Remove {name} from the organization? Their keys are revoked at once."))))

@@ -52,7 +52,7 @@ impl ProblemKind {
 
     fn text(self) -> String {
         match self {
-            Self::Forbidden => "Your role does not allow it. An admin of the organization can change that.".to_owned(),
+            Self::Forbidden => "Your role does not allow it. Whoever administers the organization can change that.".to_owned(),
             Self::FormExpired => "Nothing was changed. Go back, load the page again, and repeat it.".to_owned(),
             Self::NotFound => {
                 "The address is wrong, what was there is gone, or it is not for you to see.".to_owned()
@@ -64,7 +64,8 @@ impl ProblemKind {
                 format!("Wait {} minutes, and try again.", retry_after_seconds.div_ceil(60))
             }
             Self::Internal => {
-                "That is our fault, not yours. Whoever runs this installation finds the cause under the number below.".to_owned()
+                "That is our fault, not yours. Whoever runs this installation finds the cause under the number \
+                    below.".to_owned()
             }
             Self::Unavailable => {
                 "The server cannot record what happens, so nothing was done. Try again in a moment.".to_owned()

@@ -24,8 +24,13 @@ impl Forgot {
         let content = html! {
             @if self.was_sent {
                 (head(&html! { "Look into your mail" }, None))
-                p { "If there is an account with this address, a link to set a new password is on its way. It is good for an hour, and once." }
-                p class="hint" { "Nothing came? Look among the spam, or ask whoever runs this installation: it may send no mail." }
+                p {
+                    "If there is an account with this address, a link to set a new password is on its way. "
+                    "It is good for an hour, and once."
+                }
+                p class="hint" {
+                    "Nothing came? Look among the spam, or ask whoever runs this installation: it may send no mail."
+                }
                 p class="foot" { a href=(paths::SIGN_IN) { "Back to signing in" } }
             } @else {
                 (head(&html! { "Forgot your password?" }, Some("We send you a link to set a new one.")))
@@ -140,7 +145,8 @@ impl VerifyEmail {
     pub fn render(&self) -> String {
         let content = html! {
             @if self.is_void {
-                (void("This link is no good any more", "It was used, or it is too old. Sign in, and a new one can be sent."))
+                (void("This link is no good any more",
+                    "It was used, or it is too old. Sign in, and a new one can be sent."))
                 p { a class="button primary wide" href=(paths::SIGN_IN) { "Sign in" } }
             } @else {
                 (head(&html! { "Confirm your address" }, Some("One press, and your e-mail address is confirmed.")))

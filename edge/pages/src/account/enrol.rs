@@ -72,7 +72,10 @@ impl RecoveryCodes {
     pub fn render(&self) -> String {
         let content = html! {
             div class="notice" role="note" {
-                p { strong { "Keep them now." } " They are not shown again. Print them, or put them into a password manager." }
+                p {
+                    strong { "Keep them now." }
+                    " They are not shown again. Print them, or put them into a password manager."
+                }
             }
             ul class="codes" id="recovery-codes" { @for code in &self.codes { li { code { (code) } } } }
             p class="actions" {

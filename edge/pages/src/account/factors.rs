@@ -92,7 +92,11 @@ impl Factors {
                                 &html! { button type="submit" { "New recovery codes" } },
                                 Some("Make new recovery codes? The old ones are good no more.")))
                             (button_form(csrf, paths::TOTP_REMOVE,
-                                &html! { button type="submit" class="danger" aria-label="Remove the authenticator app" { "Remove" } },
+                                &html! {
+                                    button type="submit" class="danger" {
+                                        "Remove" span class="aside" { " the authenticator app" }
+                                    }
+                                },
                                 Some("Remove the authenticator app? Its codes and your recovery codes are good no more.")))
                         }
                     } }
@@ -115,7 +119,8 @@ impl Factors {
                     h3 { (shown(&passkey.name.value)) }
                     p class="kind" {
                         "Added " (day(passkey.added_at)) " · "
-                        @if let Some(at) = passkey.used_at { "used " (relative(at, self.frame.now)) } @else { "never used" }
+                        @if let Some(at) = passkey.used_at { "used " (relative(at, self.frame.now)) }
+                        @else { "never used" }
                     }
                     details class="more" open[passkey.name.error.is_some()] {
                         summary { "Rename" span class="aside" { " " (name) } }
@@ -127,7 +132,7 @@ impl Factors {
                 }
                 div class="row-do" {
                     (button_form(csrf, &paths::of(paths::PASSKEYS, &passkey.id, "remove"),
-                        &html! { button type="submit" class="danger" aria-label=(format!("Remove {name}")) { "Remove" } },
+                        &html! { button type="submit" class="danger" { "Remove" span class="aside" { " " (name) } } },
                         Some(&format!("Remove the passkey {name}? It does not sign you in any more."))))
                 }
             }

@@ -33,7 +33,8 @@ impl ChangePassword {
             (form(&self.frame.csrf, paths::PASSWORD, &html! {
                 (username(&self.frame.email))
                 @if let Some(current) = &self.current {
-                    (Input::password("current_password", "Current password", "current-password").max(1024).render(current))
+                    (Input::password("current_password", "Current password", "current-password")
+                        .max(1024).render(current))
                 }
                 (new_password("New password", &self.rules, &self.password))
                 button type="submit" class="primary" { (verb) }

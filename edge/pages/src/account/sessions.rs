@@ -61,7 +61,7 @@ impl Sessions {
     }
 
     fn row(&self, session: &Session) -> Markup {
-        let label = format!("Sign out {}", spoken(&session.device));
+        let device = spoken(&session.device);
         html! {
             li class="row" {
                 div class="row-main" {
@@ -74,7 +74,7 @@ impl Sessions {
                 @if !session.is_this {
                     div class="row-do" {
                         (button_form(&self.frame.csrf, &paths::of("/account/sessions", &session.id, "end"),
-                            &html! { button type="submit" aria-label=(label) { "Sign out" } }, None))
+                            &html! { button type="submit" { "Sign out" span class="aside" { " " (device) } } }, None))
                     }
                 }
             }

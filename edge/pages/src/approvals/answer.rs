@@ -78,7 +78,10 @@ impl AnswerForm {
                 }
                 Self::Own => {
                     h2 id="answer" { "You can't answer this" }
-                    p { "You stand behind this request: you asked, you made or own whoever did, or one of them made you. Somebody else answers it." }
+                    p {
+                        "You stand behind this request: you asked, you made or own whoever did, or one of them made you. "
+                        "Somebody else answers it."
+                    }
                 }
                 Self::NotAsked { why } => { h2 id="answer" { "You can't answer this" } p { (why) } }
                 Self::Closed => {}

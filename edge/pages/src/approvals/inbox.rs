@@ -73,8 +73,13 @@ impl Inbox {
         html! {
             div id="inbox" data-live=(paths::APPROVALS_EVENTS) data-news=(self.news()) {
                 @if self.waiting.is_empty() {
-                    @if self.shows_ended { (empty("Nothing has ended yet", "What was approved, rejected, taken back or not answered stands here.")) }
-                    @else { (empty("Nothing waits", "When a policy or a risk asks for a person, the request stands here at once.")) }
+                    @if self.shows_ended {
+                        (empty("Nothing has ended yet",
+                            "What was approved, rejected, taken back or not answered stands here."))
+                    } @else {
+                        (empty("Nothing waits",
+                            "When a policy or a risk asks for a person, the request stands here at once."))
+                    }
                 } @else {
                     ul class="inbox" { @for waiting in &self.waiting { (waiting.row(self.frame.now)) } }
                 }
@@ -99,7 +104,8 @@ impl Waiting {
         let title = format!("title-{}", self.id);
         html! {
             li class="request" {
-                a class="request-link" id={ "request-" (self.id) } href={ (paths::APPROVALS) "/" (self.id) } aria-labelledby=(title) {}
+                a class="request-link" id={ "request-" (self.id) } href={ (paths::APPROVALS) "/" (self.id) }
+                    aria-labelledby=(title) {}
                 div class="request-main" {
                     h2 id=(title) {
                         (shown(&self.action))

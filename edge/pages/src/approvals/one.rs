@@ -143,7 +143,9 @@ impl OneApproval {
         let content = html! {
             p class="back" { a href=(paths::APPROVALS) { "Approvals" } }
             div id="approval" data-live=[self.events.as_ref()] data-news="This request has changed." {
-                p class="notice" data-live-stale hidden { "This request has changed since you opened it. " a href="" { "Load it again" } }
+                p class="notice" data-live-stale hidden {
+                    "This request has changed since you opened it. " a href="" { "Load it again" }
+                }
                 div class="head" {
                     h1 {
                         (shown(action))
@@ -152,7 +154,8 @@ impl OneApproval {
                         }
                     }
                     p class="about" {
-                        (self.state.badge()) " asked by " span class="asker" { (requester(self.requester.name.as_deref())) }
+                        (self.state.badge())
+                        " asked by " span class="asker" { (requester(self.requester.name.as_deref())) }
                         " " (relative(self.requested_at, self.frame.now))
                     }
                 }
@@ -206,7 +209,10 @@ impl OneApproval {
                 }
                 @if let Some(read) = read {
                     h3 { "With exactly these arguments" }
-                    div class="values" { @if let Some(arguments) = &read.arguments { (tree(arguments)) } @else { span class="kind" { "none" } } }
+                    div class="values" {
+                        @if let Some(arguments) = &read.arguments { (tree(arguments)) }
+                        @else { span class="kind" { "none" } }
+                    }
                 } @else {
                     div class="notice" { p { "What was asked has been erased. Its proof stays in the record." } }
                 }
@@ -280,7 +286,8 @@ impl Risk {
             section aria-labelledby="risk" {
                 h2 id="risk" { "Risk" }
                 p class="score" { span class="number" { (self.score) } " of 100" }
-                svg class="gauge" viewBox="0 0 100 4" preserveAspectRatio="none" width="100" height="4" aria-hidden="true" focusable="false" {
+                svg class="gauge" viewBox="0 0 100 4" preserveAspectRatio="none" width="100" height="4"
+                    aria-hidden="true" focusable="false" {
                     rect class="gauge-rest" x="0" y="0" width="100" height="4" {}
                     rect class="gauge-score" x="0" y="0" width=(score) height="4" {}
                     @for mark in [self.escalate_at, self.deny_at].iter().filter(|mark| (1..100).contains(*mark)) {

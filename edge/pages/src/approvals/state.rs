@@ -89,8 +89,11 @@ impl State {
         html! {
             @match self {
                 Self::Pending => {
-                    @if expires_at > now { "It can be answered until " (moment(expires_at)) ", " (relative(expires_at, now)) "." }
-                    @else { "The time to answer is over." }
+                    @if expires_at > now {
+                        "It can be answered until " (moment(expires_at)) ", " (relative(expires_at, now)) "."
+                    } @else {
+                        "The time to answer is over."
+                    }
                 }
                 Self::Approved { good_until } => {
                     "Whoever asked can carry it out until " (moment(*good_until)) ". It is decided on again then."
@@ -101,7 +104,10 @@ impl State {
                         Released::Executing => "The connector is being called, since ",
                         Released::Executed => "The connector's system did it, ",
                         Released::Failed { code } => { "It was not done (" code { (shown(code)) } "), " }
-                        Released::OutcomeUnknown => "Nobody knows whether it was done. Look at the connector's system before asking again. Called ",
+                        Released::OutcomeUnknown => {
+                            "Nobody knows whether it was done. Look at the connector's system before asking again. "
+                            "Called "
+                        }
                     }
                     (moment(*at)) "."
                 }

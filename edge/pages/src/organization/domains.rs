@@ -77,10 +77,10 @@ impl Domain {
                     div class="row-do" {
                         @if self.verified_at.is_none() {
                             (button_form(csrf, &path("verify"), &html! {
-                                button type="submit" aria-label=(format!("Look now for the record of {name}")) { "Look now" } }, None))
+                                button type="submit" { "Look now" span class="aside" { " for the record of " (name) } } }, None))
                         }
                         (button_form(csrf, &path("remove"), &html! {
-                            button type="submit" class="danger" aria-label=(format!("Remove {name}")) { "Remove" } },
+                            button type="submit" class="danger" { "Remove" span class="aside" { " " (name) } } },
                             Some(&format!("Remove {name}? Its people join by invitation alone then."))))
                     }
                 }

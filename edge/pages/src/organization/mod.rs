@@ -145,7 +145,10 @@ impl OrganizationSettings {
                 (Input::new("addresses", "Allowed networks").id("networks").optional().class("mono").max(20_000)
                     .hint("One a line, such as 192.0.2.0/24 or 2001:db8::/32. Empty: from everywhere.")
                     .render_lines(&self.addresses, 4))
-                p class="hint" { "You come from " (shown(&self.your_address)) ". A list without it is refused, so that you do not lock yourself out." }
+                p class="hint" {
+                    "You come from " (shown(&self.your_address))
+                    ". A list without it is refused, so that you do not lock yourself out."
+                }
             },
         );
         section("addresses", "Addresses", Some("From where people sign in and keys are used."), &content)
@@ -157,7 +160,8 @@ impl OrganizationSettings {
             "Approving",
             &html! {
                 (Input::number("step_up_at", "Second factor from a risk of")
-                    .hint("0 to 100. Whoever approves a request with at least this risk shows their second factor again. 101: never.")
+                    .hint("0 to 100. Whoever approves a request with at least this risk shows their second factor \
+                        again. 101: never.")
                     .render(&self.step_up_at))
             },
         );

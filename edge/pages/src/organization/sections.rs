@@ -95,7 +95,8 @@ impl SignInMethods {
                 (tick("second_factor_required", "Require a second factor",
                     Some("Whoever has none adds one before anything else. A passkey counts as both."),
                     self.second_factor_required))
-                div role="group" aria-labelledby="methods" aria-describedby=[self.error.as_ref().map(|_| "methods-error")] {
+                div role="group" aria-labelledby="methods"
+                    aria-describedby=[self.error.as_ref().map(|_| "methods-error")] {
                     p class="label" id="methods" { "Allowed methods" }
                     (tick("by_password", "E-mail and password", None, self.by_password))
                     (tick("by_passkey", "Passkey", None, self.by_passkey))
@@ -124,7 +125,8 @@ impl Retention {
             paths::SETTINGS_RETENTION,
             "Retention",
             &html! {
-                (Input::number("request_log_days", "Request log, in days").hint("1 to 365.").render(&self.request_log_days))
+                (Input::number("request_log_days", "Request log, in days").hint("1 to 365.")
+                    .render(&self.request_log_days))
                 (Input::number("payload_days", "Payloads of entries, in days").optional()
                     .hint("Arguments, reasons and answers. Empty: for good.").render(&self.payload_days))
             },

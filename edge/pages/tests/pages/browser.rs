@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use chancery_pages::CONTENT_SECURITY_POLICY;
 
@@ -11,8 +12,13 @@ use crate::samples;
 
 const PACKAGES: [&str; 2] = ["axe-core@4.14.1", "puppeteer-core@24.43.1"];
 
-/// Installs the packages, and gives the folder they are in.
-fn packages() -> PathBuf {
+/// The folder the packages are in. They are installed once for all tests.
+fn packages() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(install)
+}
+
+fn install() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm-pages");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("package.json"), r#"{"private": true}"#).unwrap();

@@ -34,6 +34,21 @@ fn waiting(number: u8, requester: &str, action: &str, on: (&str, &str), risk: u8
     }
 }
 
+fn ended() -> Vec<Waiting> {
+    let at = before(90);
+    let refund = |number, on, risk, state| {
+        waiting(number, "Refund bot", "payments.refund", ("Payment", on), risk, state)
+    };
+    let fetch = |number, state| waiting(number, "Crawler", "web.fetch", ("Site", "example.org"), 50, state);
+    vec![
+        refund(1, "pay_1", 60, State::Released { what: Released::Executed, at }),
+        refund(2, "pay_2", 60, State::Approved { good_until: after(31) }),
+        refund(3, "pay_3", 91, State::Ended { how: Ended::Rejected, at }),
+        fetch(4, State::Ended { how: Ended::Expired, at }),
+        fetch(5, State::Released { what: Released::OutcomeUnknown, at }),
+    ]
+}
+
 fn inbox() -> Vec<Sample> {
     let of = |waiting, shows_ended| Inbox { frame: frame(), waiting, shows_ended, more: None };
     let pending = State::Pending;
@@ -57,49 +72,6 @@ fn inbox() -> Vec<Sample> {
             pending.clone(),
         ),
     ];
-    let at = before(90);
-    let ended = vec![
-        waiting(
-            1,
-            "Refund bot",
-            "payments.refund",
-            ("Payment", "pay_1"),
-            60,
-            State::Released { what: Released::Executed, at },
-        ),
-        waiting(
-            2,
-            "Refund bot",
-            "payments.refund",
-            ("Payment", "pay_2"),
-            60,
-            State::Approved { good_until: after(31) },
-        ),
-        waiting(
-            3,
-            "Refund bot",
-            "payments.refund",
-            ("Payment", "pay_3"),
-            91,
-            State::Ended { how: Ended::Rejected, at },
-        ),
-        waiting(
-            4,
-            "Crawler",
-            "web.fetch",
-            ("Site", "example.org"),
-            50,
-            State::Ended { how: Ended::Expired, at },
-        ),
-        waiting(
-            5,
-            "Crawler",
-            "web.fetch",
-            ("Site", "example.org"),
-            50,
-            State::Released { what: Released::OutcomeUnknown, at },
-        ),
-    ];
     let hostile = vec![
         waiting(1, HOSTILE, "payments.refund", ("Payment", HOSTILE), 74, pending.clone()),
         waiting(2, &long_word(), "payments.refund", ("Payment", &long_word()), 74, pending.clone()),
@@ -111,7 +83,7 @@ fn inbox() -> Vec<Sample> {
     vec![
         ("inbox", Inbox { more: Some(text("/approvals?cursor=abc")), ..of(open, false) }.render()),
         ("inbox-empty", of(Vec::new(), false).render()),
-        ("inbox-ended", of(ended, true).render()),
+        ("inbox-ended", of(ended(), true).render()),
         ("inbox-ended-empty", of(Vec::new(), true).render()),
         ("inbox-hostile", Inbox { frame: hostile_frame(), ..of(hostile, false) }.render()),
     ]
@@ -272,7 +244,8 @@ fn states() -> Vec<Sample> {
 
 fn hostile() -> Vec<Sample> {
     let arguments = json!({
-        HOSTILE: HOSTILE, "word": long_word(), "amount": "400", "empty": "", "blank": " ", "zalgo": "e\u{301}".repeat(3) + &"\u{301}".repeat(30),
+        HOSTILE: HOSTILE, "word": long_word(), "amount": "400", "empty": "", "blank": " ",
+        "zalgo": "e\u{301}".repeat(3) + &"\u{301}".repeat(30),
         "lines": "first\nsecond\n\n\tthird", "rtl": "400 \u{5d0}\u{5d1}\u{5d2} 100", "none": {}, "nothing": [],
         long_word(): 1, "deep": deep(24),
     });
