@@ -240,9 +240,11 @@ fn secrets_are_not_sent_back() {
 }
 
 #[test]
-fn a_word_is_told_whole() {
+fn a_value_and_its_name_are_told_whole() {
     let (_, html) = samples::all().into_iter().find(|(name, _)| *name == "approval-hostile").unwrap();
-    assert!(html.contains(&samples::long_word()));
+    let word = samples::long_word();
+    assert!(html.contains(&format!("<code class=\"value text\"><bdi class=\"said\">{word}</bdi></code>")));
+    assert!(html.contains(&format!("<dt><bdi class=\"said\">{word}</bdi></dt>")));
 }
 
 #[test]
