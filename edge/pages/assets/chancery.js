@@ -86,7 +86,7 @@ function confirmed(form, submitter) {
   const dialog = document.createElement("dialog");
   const text = document.createElement("p");
   const actions = document.createElement("div");
-  const [stay, go] = ["Cancel", submitter?.textContent || "Go on"].map((label) => {
+  const [stay, go] = ["Cancel", submitter?.firstChild?.textContent || "Go on"].map((label) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = label;

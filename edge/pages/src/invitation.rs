@@ -81,9 +81,9 @@ impl Invitation {
         match &self.state {
             InvitationState::Void => door(
                 &self.door,
-                "This invitation is no good any more",
+                "This invitation does not work any more",
                 &html! {
-                    (void("This invitation is no good any more",
+                    (void("This invitation does not work any more",
                         "It was used, taken back, or is too old. Ask whoever invited you for another one."))
                     p class="foot" { a href=(paths::SIGN_IN) { "Sign in" } }
                 },

@@ -193,7 +193,7 @@ impl Members {
                                     "Take back" span class="aside" { " the invitation of " (email) }
                                 }
                             },
-                            Some(&format!("Take back the invitation of {email}? Its link is good no more."))))
+                            Some(&format!("Take back the invitation of {email}? Its link stops working."))))
                     }
                 }
             }

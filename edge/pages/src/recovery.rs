@@ -95,7 +95,7 @@ impl Reset {
         let count = usize::from(self.password.error.is_some());
         let content = html! {
             @if self.is_void {
-                (void("This link is no good any more", "It was used, or it is too old. Ask for another one."))
+                (void("This link does not work any more", "It was used, or it is too old. Ask for another one."))
                 p { a class="button primary wide" href=(paths::FORGOT) { "Ask for another link" } }
             } @else {
                 (head(&html! { "Set a new password" }, Some("You are signed out everywhere else when it is set.")))
@@ -108,7 +108,7 @@ impl Reset {
                 }))
             }
         };
-        let title = if self.is_void { "This link is no good any more" } else { "Set a new password" };
+        let title = if self.is_void { "This link does not work any more" } else { "Set a new password" };
         door(&self.door, &titled(title, count), &content)
     }
 }
@@ -145,7 +145,7 @@ impl VerifyEmail {
     pub fn render(&self) -> String {
         let content = html! {
             @if self.is_void {
-                (void("This link is no good any more",
+                (void("This link does not work any more",
                     "It was used, or it is too old. Sign in, and a new one can be sent."))
                 p { a class="button primary wide" href=(paths::SIGN_IN) { "Sign in" } }
             } @else {

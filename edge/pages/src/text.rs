@@ -24,13 +24,22 @@ pub(crate) fn shown(text: &str) -> Markup {
     html! { bdi class="said" { (pieces_of(text)) } }
 }
 
-/// The same in the order of its characters, whatever their direction: for JSON, whose signs tell where a
+/// Text of others in the order of its characters, whatever their direction: for JSON, whose signs tell where a
 /// value ends.
 pub(crate) fn shown_in_order(text: &str) -> Markup {
     html! { bdo dir="ltr" class="said" { (pieces_of(text)) } }
 }
 
-/// The same for an attribute, such as a label that is read out.
+/// Whether some of a text runs from right to left, so that what is read first need not come first.
+pub(crate) fn is_reversed(text: &str) -> bool {
+    // The blocks of Hebrew, Arabic and the like: `Bidi_Class` R and AL.
+    text.chars().any(|character| {
+        matches!(character, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}'
+            | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+    })
+}
+
+/// Text of others for an attribute, such as a label that is read out.
 pub(crate) fn spoken(text: &str) -> String {
     pieces(text)
         .into_iter()
@@ -152,6 +161,12 @@ mod tests {
         let marks = "\u{301}".repeat(40);
         let html = shown(&format!("e{marks}")).into_string();
         assert_eq!(html.matches("U+0301").count(), 38);
+    }
+
+    #[test]
+    fn what_runs_from_right_to_left_is_known() {
+        assert!(is_reversed("400 \u{5d0}") && is_reversed("\u{627}") && is_reversed("\u{1e900}"));
+        assert!(!is_reversed("400 \u{e9} \u{6f22} \u{1f600}"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::text::{shown, shown_in_order};
+use crate::text::{is_reversed, shown, shown_in_order};
 
 /// From how many characters on a text's length is told: what follows it may be out of sight.
 const LONG: usize = 400;
@@ -44,6 +44,9 @@ fn string(text: &str) -> Markup {
             (word("empty text"))
         } @else {
             @if characters > LONG { p class="kind" { "Text of " (characters) " characters" } }
+            @if is_reversed(text) {
+                p class="kind" { "Has letters that run from right to left: the canonical form shows all in their order" }
+            }
             code class="value text" { (shown(text)) }
         }
     }

@@ -90,14 +90,14 @@ impl Factors {
                         div class="row-do" {
                             (button_form(csrf, paths::RECOVERY_CODES,
                                 &html! { button type="submit" { "New recovery codes" } },
-                                Some("Make new recovery codes? The old ones are good no more.")))
+                                Some("Make new recovery codes? The old ones stop working.")))
                             (button_form(csrf, paths::TOTP_REMOVE,
                                 &html! {
                                     button type="submit" class="danger" {
                                         "Remove" span class="aside" { " the authenticator app" }
                                     }
                                 },
-                                Some("Remove the authenticator app? Its codes and your recovery codes are good no more.")))
+                                Some("Remove the authenticator app? Its codes and your recovery codes stop working.")))
                         }
                     } }
                 } @else {

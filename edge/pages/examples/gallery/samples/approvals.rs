@@ -247,7 +247,7 @@ fn hostile() -> Vec<Sample> {
         HOSTILE: HOSTILE, "word": long_word(), "amount": "400", "empty": "", "blank": " ",
         "zalgo": "e\u{301}".repeat(3) + &"\u{301}".repeat(30),
         "lines": "first\nsecond\n\n\tthird", "rtl": "400 \u{5d0}\u{5d1}\u{5d2} 100", "none": {}, "nothing": [],
-        long_word(): 1, "deep": deep(24),
+        long_word(): 1, "deep": deep(29),
     });
     let said = |text: &str| Some(text.to_owned());
     let hostile = OneApproval {
