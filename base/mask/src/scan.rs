@@ -76,3 +76,96 @@ fn resume(text: &Text<'_>, from: usize, open: Open) -> Option<(usize, Open)> {
     }
     (end > from || from == text.len()).then_some((end, open))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What makes searches run over the same text again and again, when anything does.
+    const UNITS: [&str; 62] = [
+        "a",
+        "a@",
+        "@",
+        "a@a.",
+        "é@é.",
+        "a%40",
+        "%40",
+        "a+b=",
+        "a+b=@",
+        "eyJ",
+        "eyJa.",
+        "eyJaaaaaaaaaa.",
+        "password=",
+        "password:",
+        "token: ",
+        "token=[",
+        "token=['",
+        "token=['x' ",
+        "token=a,b",
+        "token=a;",
+        "token",
+        "--token ",
+        "=token",
+        "://a:b",
+        "://",
+        "://a:b/",
+        "://a@",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN ",
+        "-----END ",
+        "-",
+        "sk-",
+        "-sk-0a",
+        "ghp_0",
+        "4111 ",
+        "4111111111111111 ",
+        "1 ",
+        "1-",
+        "1.",
+        "(11) ",
+        "+1",
+        "+1 ",
+        "phone 1",
+        "\\",
+        "\\\"",
+        "\"",
+        "password=\\\"",
+        "\u{1b}[",
+        "\u{1b}[1;",
+        "\u{1b}[1m",
+        "_live_",
+        ":AA1",
+        "1:AA",
+        "Basic ",
+        "Bearer ",
+        "cookie: a; ",
+        "12.",
+        "GB29",
+        "GB29 ",
+        "[email]",
+        "[password]=",
+        "Authorization: Digest ",
+    ];
+
+    /// How often a byte may be read: a bound, not what is usual.
+    const MOST_READS: usize = 300;
+
+    fn reads(text: &str) -> usize {
+        let text = Text::new(text.as_bytes());
+        Scanner::new().search(&text, 0);
+        text.reads.get()
+    }
+
+    #[test]
+    fn work_grows_with_the_text_and_no_faster() {
+        let mut worst = (0, "");
+        for unit in UNITS {
+            let repeated = |length: usize| reads(&unit.repeat(length / unit.len()));
+            let (few, many) = (repeated(32 << 10), repeated(64 << 10));
+            assert!(many <= few * 5 / 2, "{unit:?}: {few} reads, then {many}");
+            worst = worst.max((many, unit));
+        }
+        let many = reads(&worst.1.repeat((1 << 20) / worst.1.len()));
+        assert!(many <= MOST_READS << 20, "{:?}: {} reads a byte", worst.1, many >> 20);
+    }
+}

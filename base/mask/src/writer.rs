@@ -129,8 +129,10 @@ impl<W: Write> MaskWriter<W> {
         self.masked.extend_from_slice(self.line.get(copied..cut).unwrap_or_default());
     }
 
+    /// Keeps what stands before `cut`, but nothing that was masked.
     fn keep_context(&mut self, cut: usize) {
-        let dropped = cut.saturating_sub(CONTEXT);
+        let masked = self.scanner.spans().iter().map(|span| span.end).filter(|end| *end <= cut).max();
+        let dropped = cut.saturating_sub(CONTEXT).max(masked.unwrap_or(0));
         self.line.drain(..dropped);
         self.done = cut - dropped;
     }

@@ -12,9 +12,9 @@ const LONGEST_DOMAIN: usize = 1012;
 
 /// The address about the `@` that is at `at` and ends at `host`. Its host has a dot and ends in letters:
 /// `user@host` and `package@1.2.3` are none.
-pub(super) fn find(text: &Text<'_>, at: usize, host: usize) -> Found {
+pub(super) fn find(text: &Text<'_>, floor: usize, at: usize, host: usize) -> Found {
     let end = host_end(text, host)?;
-    let start = local_start(text, at);
+    let start = local_start(text, floor, at);
     // The user of every Git host is nobody.
     let nobody = text.slice(start, at) == b"git";
     (start < at && !nobody).then_some((start, end, Kind::Email))
@@ -22,10 +22,13 @@ pub(super) fn find(text: &Text<'_>, at: usize, host: usize) -> Found {
 
 /// Where what stands before the `@` starts. Of the characters that RFC 5321 allows those are left out
 /// that separate names from values, and parts of URLs.
-fn local_start(text: &Text<'_>, at: usize) -> usize {
+fn local_start(text: &Text<'_>, floor: usize, at: usize) -> usize {
     let mut start = at;
-    while start > 0 && at - start < LONGEST_LOCAL {
+    while start > floor && at - start < LONGEST_LOCAL {
         start = match text.at(start - 1) {
+            _ if is_mark(text.before(start, 3), text.before(start, 2)) || text.before(start, 2) == 0xc2 => {
+                break;
+            }
             byte if is(byte, BEYOND) || is(byte, DOTTED) || matches!(byte, b'+' | b'\'') => {
                 match text.escape_before(start).filter(|escape| text.at(*escape) == b'%') {
                     Some(escape) if is_local(text, escape) => escape,
@@ -52,6 +55,12 @@ fn is_local(text: &Text<'_>, escape: usize) -> bool {
     u8::try_from(digit(1) * 16 + digit(2)).is_ok_and(|byte| is(byte, DOTTED | BEYOND) || byte == b'+')
 }
 
+/// Whether two bytes begin a mark beyond ASCII, such as `“`, `。` or `：`: U+2000 to U+203F, U+3000 to
+/// U+303F, U+FF00 to U+FF3F. Those of two bytes begin with C2.
+const fn is_mark(first: u8, second: u8) -> bool {
+    matches!((first, second), (0xe2 | 0xe3, 0x80) | (0xef, 0xbc))
+}
+
 /// Whether a tag, `+` and a word, stands before `place`.
 fn tagged(text: &Text<'_>, place: usize) -> bool {
     let start = text.run_start(place, DOTTED, 64);
@@ -65,7 +74,7 @@ fn host_end(text: &Text<'_>, start: usize) -> Option<usize> {
     let mut place = start;
     while place - start <= LONGEST_DOMAIN {
         let byte = text.at(place);
-        if byte == b'.' || !is(byte, set) {
+        if byte == b'.' || !is(byte, set) || byte == 0xc2 || is_mark(byte, text.at(place + 1)) {
             if place == label {
                 break;
             }

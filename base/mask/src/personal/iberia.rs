@@ -29,7 +29,7 @@ fn citizen(word: &Word<'_, '_>) -> Found {
 }
 
 fn portugal(word: &Word<'_, '_>) -> Found {
-    let end = word.groups.shaped(&[9], "").or_else(|| word.groups.shaped(&[3, 3, 3], "   "))?;
+    let end = word.groups.shaped(&[9], "").or_else(|| word.groups.shaped(&[3, 3, 3], "  "))?;
     let digits = Digits::read(word.text, word.start, end)?;
     let fits =
         is_portuguese(digits.all()) && word.is_called(Label::Iberia) && word.stands(end, Label::Iberia);

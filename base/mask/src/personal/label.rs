@@ -69,17 +69,21 @@ impl Label {
 
     /// Whether a name of this kind stands before `place`.
     pub(super) fn stands_before(self, text: &Text<'_>, place: usize) -> bool {
-        let Some((start, end)) = name_before(text, place) else { return false };
-        let name = text.slice(start, end);
-        if self.names(name) {
-            return true;
+        let mut place = place;
+        for _ in 0..3 {
+            let Some((start, end)) = name_before(text, place) else { return false };
+            let name = text.slice(start, end);
+            let ending =
+                ENDINGS.iter().find(|ending| ends_with(name, ending)).map_or(0, |ending| ending.len());
+            if self.names(name) || ending > 0 && self.names(text.slice(start, end - ending)) {
+                return true;
+            }
+            if !FILLERS.iter().any(|filler| name.eq_ignore_ascii_case(filler)) {
+                return false;
+            }
+            place = start;
         }
-        let bare = ENDINGS.iter().find(|ending| ends_with(name, ending)).map_or(0, |ending| ending.len());
-        if bare > 0 && self.names(text.slice(start, end - bare)) {
-            return true;
-        }
-        FILLERS.iter().any(|filler| name.eq_ignore_ascii_case(filler))
-            && name_before(text, start).is_some_and(|(start, end)| self.names(text.slice(start, end)))
+        false
     }
 
     fn names(self, name: &[u8]) -> bool {

@@ -59,25 +59,26 @@ pub(crate) fn find(text: &Text<'_>, from: usize, spans: &mut Vec<Span>) {
 fn between(text: &Text<'_>, start: usize, end: usize, spans: &mut Vec<Span>) {
     let mut place = start;
     while place < end {
-        let (next, found) = step(text, place);
+        let (next, found) = step(text, start, place);
         place = next;
         if let Some((from, to, kind)) = found
+            && (start..=end).contains(&from)
             && to <= end
         {
             // An address may begin with what was taken for a number.
-            add(spans, Span::of(kind, from.max(start), to));
+            add(spans, Span::of(kind, from, to));
             place = to;
         }
     }
 }
 
-/// What is found at a place, and where to go on when nothing is.
-fn step(text: &Text<'_>, place: usize) -> (usize, Found) {
+/// What is found at a place, and where to go on when nothing is. Nothing reaches back beyond `floor`.
+fn step(text: &Text<'_>, floor: usize, place: usize) -> (usize, Found) {
     let next = place + 1;
     match text.at(place) {
         byte if is(byte, ALNUM) => at_word(text, place),
-        b'@' => (next, email::find(text, place, next)),
-        b'%' if text.has(place, b"%40") => (place + 3, email::find(text, place, place + 3)),
+        b'@' => (next, email::find(text, floor, place, next)),
+        b'%' if text.has(place, b"%40") => (place + 3, email::find(text, floor, place, place + 3)),
         b'%' if text.has_any_case(place, b"%2B") => (place + 3, phone::international(text, place, place + 3)),
         b'%' if text.escape_before(place + 3) == Some(place) => (place + 3, None),
         b'+' => (next, phone::international(text, place, next)),
@@ -98,8 +99,10 @@ fn at_word(text: &Text<'_>, start: usize) -> (usize, Found) {
     if let Some(end) = discord(text, start, end) {
         return (end, Some((start, end, Kind::Token)));
     }
-    // Two letters and a dot may begin a CNPJ; no other number begins with a word without a digit.
-    if digits == 0 && !(end - start == 2 && text.at(end) == b'.') || !text.starts_word(start) {
+    // Two letters and a dot may begin a CNPJ, a letter and a dash a NIE; no other number begins with a
+    // word without a digit.
+    let may_begin = digits > 0 || matches!((end - start, text.at(end)), (2, b'.') | (1, b'-'));
+    if !may_begin || !text.starts_word(start) {
         return (end, None);
     }
     let word = Word::read(text, start, end);
@@ -108,8 +111,12 @@ fn at_word(text: &Text<'_>, start: usize) -> (usize, Found) {
     } else if digits < end - start {
         &NUMBERS_WITH_LETTERS
     } else if word.groups.is_short() {
-        // A bare number of few digits is none of anybody's.
-        return (end, None);
+        // A bare number of few digits is nobody's, unless it begins what has letters too.
+        match (digits, text.at(end)) {
+            (2, b'.') => &[brazil::cnpj_with_letters],
+            (6, b'-' | b' ') => &[mexico::rfc],
+            _ => return (end, None),
+        }
     } else {
         &NUMBERS
     };

@@ -21,10 +21,10 @@ const LEAST_NATIONAL: usize = 7;
 /// number after one is not taken for its end.
 const COUNTRIES: [(&[u8], usize); 10] = [
     (b"1", 11),
-    (b"33", 11),
+    (b"33", 12),
     (b"34", 11),
     (b"351", 12),
-    (b"44", 12),
+    (b"44", 13),
     (b"52", 13),
     (b"54", 13),
     (b"55", 13),

@@ -67,20 +67,19 @@ static ANCHORS: LazyLock<Option<Anchors>> = LazyLock::new(|| {
     Some(Anchors { literals, meanings })
 });
 
-/// Adds the secrets of a line to `spans`, in order, from `from` on.
+/// Adds the secrets of a line to `spans`, in order, from `from` on: those too whose name or beginning
+/// stands before it.
 pub(crate) fn find(text: &Text<'_>, from: usize, spans: &mut Vec<Span>) {
     let Some(anchors) = ANCHORS.as_ref() else { return };
     let mut seen: Vec<(usize, usize, Anchor)> = Vec::new();
     for found in anchors.literals.find_overlapping_iter(text.slice(0, text.len())) {
-        if let Some(anchor) = anchors.meanings.get(found.pattern().as_usize())
-            && found.start() >= from
-        {
+        if let Some(anchor) = anchors.meanings.get(found.pattern().as_usize()) {
             seen.push((found.start(), found.end(), *anchor));
         }
     }
     // Of those that begin together the longest is the most certain.
     seen.sort_unstable_by_key(|(start, end, _)| (*start, usize::MAX - end));
-    let mut covered = from;
+    let mut covered = 0;
     for (start, end, anchor) in seen {
         // What lies in what was found needs no second look: so no text is read over and over.
         if start < covered {
@@ -92,7 +91,7 @@ pub(crate) fn find(text: &Text<'_>, from: usize, spans: &mut Vec<Span>) {
             Anchor::Format(format) => format(text, start, end),
         };
         if let Some(mut span) = found {
-            span.start = span.start.max(covered);
+            span.start = span.start.max(covered).max(from);
             if span.start < span.end {
                 covered = span.end;
                 add(spans, span);

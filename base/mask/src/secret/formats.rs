@@ -75,9 +75,12 @@ pub(super) fn discord_webhook(text: &Text<'_>, _: usize, end: usize) -> Option<S
 /// A client's secret of Azure (Entra ID): three characters, a digit, `Q~`, and 31 to 34 more.
 pub(super) fn azure_secret(text: &Text<'_>, start: usize, end: usize) -> Option<Span> {
     let begin = start.checked_sub(4)?;
-    let stop = text.run_end(end, DOTTED | TILDE);
+    let mut stop = text.run_end(end, DOTTED | TILDE);
+    while stop > end && text.at(stop - 1) == b'.' {
+        stop -= 1;
+    }
     let fits = is(text.at(start - 1), DIGIT) && (31..=34).contains(&(stop - end));
-    let begins = text.run_start(start, DOTTED | TILDE, 5) == begin;
+    let begins = text.skip_escape(text.run_start(start, DOTTED | TILDE, 12)) == begin;
     (fits && begins).then_some(Span::of(Kind::Key, begin, stop))
 }
 

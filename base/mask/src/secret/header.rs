@@ -2,7 +2,7 @@
 
 use crate::kind::Kind;
 use crate::span::Span;
-use crate::text::{BLANK, DIGIT, LOWER, QUOTE, TOKEN68, Text, UPPER, is};
+use crate::text::{BLANK, DIGIT, EQUALS, LOWER, QUOTE, TOKEN68, Text, UPPER, is};
 
 /// The schemes, in lower case. Those of the second list are followed by a list of parameters.
 const SCHEMES: [&[u8]; 7] = [b"bearer", b"basic", b"token", b"apikey", b"api-key", b"negotiate", b"key"];
@@ -47,7 +47,12 @@ fn credentials(text: &Text<'_>, start: usize, end: usize) -> Option<(usize, usiz
         return None;
     }
     let from = blank(text, end)?;
-    let mut to = text.run_end(from, TOKEN68);
+    let padding = text.run_end(from, TOKEN68 & !EQUALS);
+    let mut to = text.run_end(padding, EQUALS);
+    // `name=value` is something else.
+    if to > padding && is(text.at(to), TOKEN68) {
+        return None;
+    }
     while to > from && text.at(to - 1) == b'.' {
         to -= 1;
     }

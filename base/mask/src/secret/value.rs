@@ -85,7 +85,8 @@ fn is_word(text: &Text<'_>, start: usize) -> bool {
 }
 
 fn separator(text: &Text<'_>, start: usize, end: usize) -> Option<Separator> {
-    let mut place = end;
+    // Names are numbered, with one digit or two.
+    let mut place = (end..end + 2).find(|at| !is(text.at(*at), DIGIT)).unwrap_or(end + 2);
     if text.at(place) == b']' && in_brackets(text, start) {
         place += 1;
     } else if text.has_any_case(place, b"%5D") {
@@ -217,6 +218,10 @@ fn unquoted(text: &Text<'_>, name: &Name, place: usize, separator: &Separator) -
         },
         _ => unquoted_end(text, start, separator.encoded),
     };
+    // An empty value, and the next name.
+    if separator.equals && is(text.before(place, 1), BLANK) && is_member(text, place) {
+        return None;
+    }
     let value = text.slice(start, end);
     let any_of = |words: &[&[u8]]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
     let nothing = value.is_empty() || any_of(&NOTHING) || separator.prose && any_of(&PROSE);
@@ -248,6 +253,12 @@ fn unquoted_end(text: &Text<'_>, start: usize, encoded: bool) -> usize {
         }
     }
     trim(text, start, end)
+}
+
+/// Whether a name, `=` and a value stand at a place.
+fn is_member(text: &Text<'_>, place: usize) -> bool {
+    let name = (place..place + LONGEST_NAME).find(|at| !is(text.at(*at), DOTTED)).unwrap_or(place);
+    name > place && text.at(name) == b'=' && is(text.at(name + 1), ALNUM)
 }
 
 /// Whether a comma or semicolon before `place` ends a member: a blank, the end, or a name follows.
