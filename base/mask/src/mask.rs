@@ -7,8 +7,8 @@ use crate::scan::Scanner;
 /// The text with everything that is found replaced by a word of its [`Kind`](crate::Kind); borrowed
 /// when nothing was.
 ///
-/// It takes time in proportion to the text, whatever stands in it, and masking what is masked changes
-/// nothing.
+/// It takes time in proportion to the text, whatever stands in it. Masking what is masked brings nothing
+/// back; masked things that touch one another may become one.
 #[must_use]
 pub fn mask(text: &str) -> Cow<'_, str> {
     match mask_bytes(text.as_bytes()) {
@@ -39,7 +39,7 @@ pub fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
         }
         scanner.end_line();
         start += line.len() + 1;
-        if start > bytes.len() {
+        if start >= bytes.len() {
             break;
         }
     }

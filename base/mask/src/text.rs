@@ -81,6 +81,8 @@ const RUNS: usize = 8;
 /// A line. All reading goes through [`Text::at`], so that tests can count it.
 pub(crate) struct Text<'a> {
     bytes: &'a [u8],
+    /// Whether something that is masked stands right before it, and right behind.
+    beside: (bool, bool),
     /// The last run found of each set: what lets many places in one run ask for its end.
     runs: [Cell<(Set, usize, usize)>; RUNS],
     #[cfg(test)]
@@ -91,10 +93,17 @@ impl<'a> Text<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
+            beside: (false, false),
             runs: Default::default(),
             #[cfg(test)]
             reads: Cell::new(0),
         }
+    }
+
+    /// The part from `start` to `end`, with something that is masked before it, or behind. It reads as
+    /// it will when that is masked.
+    pub(crate) fn part(&self, start: usize, end: usize, beside: (bool, bool)) -> Self {
+        Self { beside, ..Self::new(self.slice(start, end)) }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -113,8 +122,9 @@ impl<'a> Text<'a> {
         place.checked_sub(back).map_or(0, |at| self.at(at))
     }
 
+    /// The bytes from `start` to `end`, or as many of them as there are.
     pub(crate) fn slice(&self, start: usize, end: usize) -> &'a [u8] {
-        self.bytes.get(start..end).unwrap_or_default()
+        self.bytes.get(start..end.min(self.len())).unwrap_or_default()
     }
 
     /// Whether `literal` stands at a place.
@@ -155,25 +165,32 @@ impl<'a> Text<'a> {
         start
     }
 
-    /// Whether a word may start at a place: no letter or digit stands before it, unless it ends an
-    /// escape. A word of ours counts as a letter, for it stands for what was one: so masked text is
-    /// read as the text was.
+    /// Whether a word may start at a place: none ends there, unless it is the end of an escape.
     pub(crate) fn starts_word(&self, place: usize) -> bool {
-        if place == 0 {
-            return true;
-        }
-        match self.at(place - 1) {
-            b']' => !Kind::ends(self.slice(place.saturating_sub(LOOK_BACK), place)),
-            byte if is(byte, ALNUM) => self.escape_before(place).is_some(),
-            _ => true,
+        !self.word_before(place) || self.escape_before(place).is_some()
+    }
+
+    /// Whether a word may end at a place: none goes on there.
+    pub(crate) fn ends_word(&self, place: usize) -> bool {
+        !self.word_at(place)
+    }
+
+    /// Whether a letter or digit stands before a place. A word of ours counts as one, for it stands for
+    /// what was one: so masked text is read as the text was.
+    pub(crate) fn word_before(&self, place: usize) -> bool {
+        match place.checked_sub(1).map(|last| self.at(last)) {
+            None => self.beside.0,
+            Some(b']') => Kind::ends(self.slice(place.saturating_sub(LOOK_BACK), place)),
+            Some(byte) => is(byte, ALNUM),
         }
     }
 
-    /// Whether a word may end at a place.
-    pub(crate) fn ends_word(&self, place: usize) -> bool {
+    /// Whether a letter or digit stands at a place, or a word of ours.
+    pub(crate) fn word_at(&self, place: usize) -> bool {
         match self.at(place) {
-            b'[' => !Kind::starts(self.slice(place, place + LOOK_BACK)),
-            byte => !is(byte, ALNUM),
+            b'[' => Kind::starts(self.slice(place, place + LOOK_BACK)),
+            _ if place >= self.len() => place == self.len() && self.beside.1,
+            byte => is(byte, ALNUM),
         }
     }
 

@@ -105,6 +105,8 @@ fn credentials_of_headers_are_masked() {
         ("Authorization: Token token=y_NbAkKc66ryYTWUXYEu", "Authorization: Token [token]"),
         ("got Bearer abcdefghij0123456789 from", "got Bearer [token] from"),
         ("got Basic dXNlcjpwYXNz from", "got Basic [token] from"),
+        ("\"sent Basic dXNlcjpwYXNzMQ==\"", "\"sent Basic [token]\""),
+        ("Basic password=\"a b\"", "Basic password=\"[password]\""),
         ("got bearer%20abcdefghij0123456789&x", "got bearer%20[token]&x"),
         ("Cookie: a=b; c=d", "Cookie: [cookie]"),
         ("Set-Cookie: id=abc; Path=/; HttpOnly", "Set-Cookie: [cookie]"),
@@ -148,6 +150,7 @@ fn private_keys_are_masked_whole() {
             assert_eq!(mask(&text).replace('\r', ""), "before\nkey: [key], after", "{label} {newline:?}");
         }
     }
+    assert_eq!(mask(&format!("private_key={} after", pem("PRIVATE KEY", "\\n"))), "private_key=[key] after");
     let json = format!(r#"{{"private_key":"{}\n","x":1}}"#, pem("PRIVATE KEY", "\\n"));
     assert_eq!(mask(&json), r#"{"private_key":"[key]","x":1}"#);
     let json = format!(r#"{{"pem":"{}\n","x":1}}"#, pem("PRIVATE KEY", "\\n"));

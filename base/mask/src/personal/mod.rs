@@ -47,29 +47,36 @@ const CODES: [Finder; 5] =
 /// a secret.
 pub(crate) fn find(text: &Text<'_>, from: usize, spans: &mut Vec<Span>) {
     let secrets = std::mem::take(spans);
-    let mut start = from;
+    // The first part has what was searched before to look back at.
+    let (mut start, mut floor) = (0, from);
     for secret in secrets {
-        between(text, start, secret.start, spans);
+        between(text, (start, secret.start), floor, spans);
         spans.push(secret);
-        start = secret.end;
+        (start, floor) = (secret.end, secret.end);
     }
-    between(text, start, text.len(), spans);
+    between(text, (start, text.len()), floor, spans);
 }
 
-fn between(text: &Text<'_>, start: usize, end: usize, spans: &mut Vec<Span>) {
-    let mut place = start;
-    while place < end {
-        let (next, found) = step(text, start, place);
+fn between(line: &Text<'_>, (start, end): (usize, usize), floor: usize, spans: &mut Vec<Span>) {
+    if end <= floor {
+        return;
+    }
+    let text = line.part(start, end, (start > 0, end < line.len()));
+    let floor = floor - start;
+    let mut place = floor;
+    while place < text.len() {
+        let (next, found) = step(&text, floor, place);
         place = next;
+        // An address may begin with what was taken for a number.
         if let Some((from, to, kind)) = found
-            && (start..=end).contains(&from)
-            && to <= end
+            && from >= floor
         {
-            // An address may begin with what was taken for a number.
-            add(spans, Span::of(kind, from, to));
+            add(spans, Span::of(kind, start + from, start + to));
             place = to;
         }
     }
+    #[cfg(test)]
+    line.reads.set(line.reads.get() + text.reads.get());
 }
 
 /// What is found at a place, and where to go on when nothing is. Nothing reaches back beyond `floor`.

@@ -2,7 +2,7 @@
 
 use super::groups::Groups;
 use super::label::Label;
-use crate::text::{ALNUM, Text, is};
+use crate::text::Text;
 
 /// A word of letters and digits with at least one digit.
 pub(super) struct Word<'a, 'b> {
@@ -26,9 +26,9 @@ impl<'a, 'b> Word<'a, 'b> {
     /// Whether a number may stand from its start to `end`: it is no part of something longer that dashes
     /// or dots join, such as a UUID, a version or a fraction; or its name stands before it.
     pub(super) fn stands(&self, end: usize, label: Label) -> bool {
-        let joined = |mark: u8, beyond: u8| matches!(mark, b'-' | b'.') && is(beyond, ALNUM);
-        let before = joined(self.text.before(self.start, 1), self.text.before(self.start, 2));
-        let after = joined(self.text.at(end), self.text.at(end + 1));
+        let joins = |mark: u8| matches!(mark, b'-' | b'.');
+        let before = joins(self.text.before(self.start, 1)) && self.text.word_before(self.start - 1);
+        let after = joins(self.text.at(end)) && self.text.word_at(end + 1);
         self.text.ends_word(end) && !after && (!before || self.is_called(label))
     }
 

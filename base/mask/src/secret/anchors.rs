@@ -23,7 +23,7 @@ type Format = fn(&Text<'_>, usize, usize) -> Option<Span>;
 
 /// Formats that are more than a prefix and what follows it.
 const FORMATS: [(&str, Format); 11] = [
-    ("-----BEGIN ", pem::block),
+    (pem::BEGIN, pem::block),
     ("://", url::userinfo),
     ("eyJ", formats::jwt),
     ("_live_", formats::own_key),

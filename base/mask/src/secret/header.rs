@@ -49,8 +49,12 @@ fn credentials(text: &Text<'_>, start: usize, end: usize) -> Option<(usize, usiz
     let from = blank(text, end)?;
     let padding = text.run_end(from, TOKEN68 & !EQUALS);
     let mut to = text.run_end(padding, EQUALS);
-    // `name=value` is something else.
-    if to > padding && is(text.at(to), TOKEN68) {
+    // `name=value` and `name="value"` are something else; base64 comes in fours.
+    let is_name = text.word_at(to)
+        || is(text.at(to), TOKEN68)
+        || is(text.at(to), QUOTE) && !(to - from).is_multiple_of(4)
+        || text.at(to) == b'\\' && is(text.at(to + 1), QUOTE) && !(to - from).is_multiple_of(4);
+    if to > padding && is_name {
         return None;
     }
     while to > from && text.at(to - 1) == b'.' {

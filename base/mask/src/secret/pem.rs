@@ -4,6 +4,8 @@ use crate::kind::Kind;
 use crate::span::{Open, Span};
 use crate::text::{BASE64, BLANK, Text, is};
 
+/// What a block begins with, before its label.
+pub(super) const BEGIN: &str = "-----BEGIN ";
 /// A block's label is no longer.
 const LONGEST_LABEL: usize = 48;
 /// From this length on, base64 amid a line is a block's and no word.
@@ -13,9 +15,11 @@ const HEADERS: [&[u8]; 5] = [b"Proc-Type:", b"DEK-Info:", b"Comment:", b"Version
 
 /// The private key whose `-----BEGIN ` is at `start`, as far as this line has it.
 pub(super) fn block(text: &Text<'_>, start: usize, label: usize) -> Option<Span> {
+    if !text.has(start, BEGIN.as_bytes()) {
+        return None;
+    }
     let label_end = dashes(text, label)?;
-    let found = text.slice(label, label_end).windows(11).any(|words| words == b"PRIVATE KEY");
-    if !text.has(start, b"-----BEGIN ") || !found {
+    if !text.slice(label, label_end).windows(11).any(|words| words == b"PRIVATE KEY") {
         return None;
     }
     let head = label_end + 5;

@@ -2,9 +2,10 @@
 
 use super::header::{after_scheme, cookies_end};
 use super::names::{Name, Reading};
+use super::pem;
 use crate::kind::Kind;
 use crate::span::{Open, Span};
-use crate::text::{ALNUM, BLANK, DIGIT, DOTTED, LOWER, QUOTE, TOKEN, Text, UPPER, is};
+use crate::text::{ALNUM, BLANK, DIGIT, DOTTED, LOWER, QUOTE, TOKEN, TOKEN68, Text, UPPER, is};
 
 /// Signatures are no shorter.
 const LEAST_SIGNATURE: usize = 20;
@@ -134,7 +135,8 @@ fn argument(text: &Text<'_>, start: usize, end: usize) -> Option<Separator> {
     let dashes = text.run_start(start, TOKEN, LONGEST_NAME);
     let begins = dashes == 0 || is(text.at(dashes - 1), BLANK | QUOTE);
     let value = text.skip_blanks(end);
-    let fits = begins && text.has(dashes, b"--") && value > end && text.at(value) != b'-';
+    let fits =
+        begins && text.has(dashes, b"--") && value > end && text.at(value) != b'-' && !text.has(value, b"[");
     fits.then_some(Separator { value, equals: true, prose: false, encoded: false })
 }
 
@@ -165,7 +167,7 @@ fn quoted(text: &Text<'_>, name: &Name, quote: usize, backslashes: usize) -> Opt
         start = after;
     }
     let open = if closing.is_none() { Open::Quote { quote: mark, backslashes } } else { Open::Word };
-    let short = name.reading == Reading::Signature && end - start < LEAST_SIGNATURE;
+    let short = name.reading == Reading::Signature && !is_signature(text.slice(start, end));
     (start < end && !short).then_some(Span { start, end, kind: Some(name.kind), open })
 }
 
@@ -206,7 +208,10 @@ fn list(text: &Text<'_>, name: &Name, start: usize) -> Span {
 }
 
 fn unquoted(text: &Text<'_>, name: &Name, place: usize, separator: &Separator) -> Option<Span> {
-    let (mut start, mut kind) = (place, name.kind);
+    if let Some(block) = pem::block(text, place, place + pem::BEGIN.len()) {
+        return Some(Span { end: unquoted_end(text, block.end, false).max(block.end), ..block });
+    }
+    let mut start = place;
     let end = match name.reading {
         Reading::Cookies => cookies_end(text, start),
         Reading::Credentials => match after_scheme(text, start) {
@@ -230,13 +235,10 @@ fn unquoted(text: &Text<'_>, name: &Name, place: usize, separator: &Separator) -
         Reading::Strict => {
             value.first() == Some(&b'/') || value.len() < 4 && value.iter().all(|byte| is(*byte, DIGIT))
         }
-        Reading::Signature => value.len() < LEAST_SIGNATURE,
+        Reading::Signature => !is_signature(value),
         _ => false,
     };
-    if value.starts_with(b"-----BEGIN") {
-        kind = Kind::Key;
-    }
-    (!nothing && !too_weak).then_some(Span::of(kind, start, end))
+    (!nothing && !too_weak).then_some(Span::of(name.kind, start, end))
 }
 
 /// Where a value ends that is not in quotes.
@@ -255,10 +257,15 @@ fn unquoted_end(text: &Text<'_>, start: usize, encoded: bool) -> usize {
     trim(text, start, end)
 }
 
+/// Whether a value is as a signature is: long, and in base64.
+fn is_signature(value: &[u8]) -> bool {
+    value.len() >= LEAST_SIGNATURE && value.iter().all(|byte| is(*byte, TOKEN68) || *byte == b'%')
+}
+
 /// Whether a name, `=` and a value stand at a place.
 fn is_member(text: &Text<'_>, place: usize) -> bool {
     let name = (place..place + LONGEST_NAME).find(|at| !is(text.at(*at), DOTTED)).unwrap_or(place);
-    name > place && text.at(name) == b'=' && is(text.at(name + 1), ALNUM)
+    name > place && text.at(name) == b'=' && text.word_at(name + 1)
 }
 
 /// Whether a comma or semicolon before `place` ends a member: a blank, the end, or a name follows.
