@@ -80,6 +80,11 @@ enum Command {
         #[command(subcommand)]
         command: EgressCommand,
     },
+    /// What is logged.
+    Logs {
+        #[command(subcommand)]
+        command: LogsCommand,
+    },
     /// Examine this installation, or with --tenant-column any Postgres database whose tenants
     /// row-level security keeps apart. Changes nothing; exits with 1 when something has to be put right,
     /// with 2 when it could not look.
@@ -180,6 +185,12 @@ enum EgressCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum LogsCommand {
+    /// Mask secrets and persons' data in what comes from standard input, as the server's own log is masked.
+    Scrub,
+}
+
+#[derive(Debug, Subcommand)]
 enum RecordCommand {
     /// Verify every record in the database, whole.
     Verify {
@@ -254,6 +265,9 @@ impl Cli {
             }
             Command::Egress { place, command: EgressCommand::Check { urls, json } } => {
                 egress::check(&place.load()?, urls, json, terminal).await
+            }
+            Command::Logs { command: LogsCommand::Scrub } => {
+                Ok(logging::scrub(std::io::stdin().lock(), std::io::stdout().lock())?)
             }
             Command::Verify { file, trust, json } => verify::verify_bundle(&file, &trust, json, terminal),
             Command::Record { place, way, command: RecordCommand::Verify { org } } => {

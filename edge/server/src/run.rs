@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
-use crate::Cli;
+use crate::{Cli, logging};
 
 /// Does what the command line asks; a failure is one line on standard error.
 pub fn run(cli: Cli) -> ExitCode {
+    logging::mask_panics();
     // Before anything can make a connection: libraries that find no provider panic.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // A command waits for the database most of the time: on one thread nothing is handed over.
